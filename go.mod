@@ -1,0 +1,3 @@
+module github.com/laminafs/lamina
+
+go 1.26
