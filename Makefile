@@ -1,0 +1,95 @@
+# Everything a developer does here, one target each: `make help`.
+# Tools that are no part of the product (checkers, judges, corpora) live in .cache/, which git ignores.
+
+SHELL    := /bin/bash
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+FUZZTIME ?= 20s
+GO       ?= go
+
+CACHE    := $(CURDIR)/.cache
+MODULE   := github.com/laminafs/lamina
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X $(MODULE)/internal/cli.Version=$(VERSION)
+LINKS    := mkfs.erofs fsck.erofs dump.erofs
+
+# What other people import: it must build on every system that Go knows (see doc/design/architecture.md).
+PUBLIC   := $(addprefix ./,$(wildcard tree tartree dirtree erofs mkfs fsck verity composefs))
+# Packages whose goroutines share memory, or whose tests are cheap: they run under the race detector too.
+RACE     := $(addprefix ./,$(addsuffix /...,$(wildcard tree tartree dirtree erofs mkfs fsck internal)))
+
+TEST_DEBS  := gcc libc6-dev runc attr zstd python3 libarchive-tools mmdebstrap
+DEMO_DEBS  := runc mmdebstrap
+BENCH_DEBS := $(TEST_DEBS) isal npm
+
+.DEFAULT_GOAL := help
+.PHONY: help build install check test fuzz bench corpus e2e judges demo clean FORCE
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+build: bin/lamina ## build bin/lamina, a static binary
+
+bin/lamina: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/lamina
+
+install: build ## install lamina, its links mkfs.erofs fsck.erofs dump.erofs, manual and completions (DESTDIR, PREFIX)
+	install -D -m 755 bin/lamina $(DESTDIR)$(PREFIX)/bin/lamina
+	for l in $(LINKS); do ln -sf lamina $(DESTDIR)$(PREFIX)/bin/$$l; done
+	tools/manual.sh bin/lamina >bin/lamina.1
+	install -D -m 644 bin/lamina.1 $(DESTDIR)$(PREFIX)/share/man/man1/lamina.1
+	bin/lamina completion bash | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lamina
+	bin/lamina completion zsh  | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lamina
+	bin/lamina completion fish | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lamina.fish
+
+check: $(CACHE)/bin/staticcheck ## gofmt, vet, staticcheck, errcheck, levels, doc comments, cross-builds: under a minute
+	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$out" ] || { echo "gofmt -w $$out"; exit 1; }
+	$(GO) vet ./...
+	$(CACHE)/bin/staticcheck ./...
+	$(CACHE)/bin/errcheck -ignoretests -exclude tools/errcheck.txt ./...
+	$(GO) test -count=1 ./internal/layers
+	@for t in darwin/arm64 windows/amd64 linux/386; do echo "build for $$t"; \
+		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(PUBLIC) || exit 1; done
+
+# The checkers have a module of their own: their requirements are nobody else's.
+$(CACHE)/bin/staticcheck: tools/go.mod tools/go.sum
+	GOBIN=$(CACHE)/bin $(GO) -C tools install tool
+	@touch $@
+
+# Other people's mkfs.erofs, fsck.erofs, dump.erofs: judges of the tests and the peer of the benchmarks.
+$(CACHE)/judges/bin/mkfs.erofs: tools/erofs-utils.sh tools/debs.sh
+	tools/erofs-utils.sh $(CACHE)/judges
+	@touch $@
+
+# With LAMINA_CI a missing judge is a failure, not a skipped test (internal/oracle).
+test judges e2e: export LAMINA_CI = 1
+
+test: $(CACHE)/judges/bin/mkfs.erofs ## install what the tests need (apt, as root), run everything
+	tools/install-debs.sh $(TEST_DEBS)
+	$(MAKE) check build
+	$(GO) test -timeout 10m ./...
+	$(GO) test -race -short -timeout 10m $(RACE)
+	$(MAKE) judges
+
+judges: ## other people's Go readers of EROFS on our images (a module of its own)
+	if [ -f test/judges/go.mod ]; then $(GO) -C test/judges test ./...; fi
+
+e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kernel only (root)
+	$(GO) test -count=1 -v ./test/e2e/...
+
+fuzz: ## run every fuzz target for FUZZTIME (20s) each
+	tools/fuzz.sh $(FUZZTIME)
+
+corpus: ## make the benchmark corpora in .cache/corpus (root; minutes, 2 GiB)
+	tools/install-debs.sh $(BENCH_DEBS)
+	test/bench/make-corpus.sh $(CACHE)/corpus base node golang torture
+
+bench: build $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
+	test/bench/run.sh $(CACHE)/corpus
+
+demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root)
+	tools/install-debs.sh $(DEMO_DEBS)
+	tools/demo.sh $(CACHE)/demo
+
+clean: ## remove what was built; .cache/ too with ALL=1
+	rm -rf bin $(if $(ALL),$(CACHE))

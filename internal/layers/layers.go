@@ -1,0 +1,47 @@
+// Package layers holds the level of every package of the module; its tests hold the module to them.
+//
+// A package imports packages of lower levels only: no cycles, no sideways imports. The words of the
+// table are those of doc/design/architecture.md; a new package gets its row in the same commit.
+package layers
+
+// Module is the path of this module.
+const Module = "github.com/laminafs/lamina"
+
+// Unlevelled packages are judges and checks: no product code may import them, they may import all.
+var unlevelled = []string{"internal/layers", "internal/oracle", "test"}
+
+// row is a package of the table.
+type row struct {
+	level  int
+	public bool // what other people import: few dependencies, builds on every system
+}
+
+// table is the packages by their path below the module.
+var table = map[string]row{
+	"tree":             {0, true},
+	"verity":           {0, true},
+	"internal/disk":    {0, false},
+	"internal/durable": {0, false},
+	"internal/mount":   {0, false},
+
+	"tartree":        {1, true},
+	"dirtree":        {1, true},
+	"internal/image": {1, false},
+
+	"erofs": {2, true},
+	"mkfs":  {2, true},
+
+	"fsck": {3, true},
+
+	"internal/convert": {4, false},
+
+	"internal/cli": {7, false},
+
+	"cmd/lamina": {8, false},
+}
+
+// publicModules are the third-party modules that public packages and all below them may import.
+var publicModules = map[string]string{
+	"golang.org/x/sys":              "system calls",
+	"github.com/klauspost/compress": "gzip and zstd",
+}
