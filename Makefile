@@ -82,7 +82,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s) each
 
 corpus: ## make the benchmark corpora in .cache/corpus (root; minutes, 2 GiB)
 	tools/install-debs.sh $(BENCH_DEBS)
-	test/bench/make-corpus.sh $(CACHE)/corpus base node golang torture
+	test/corpus/make-corpus.sh $(CACHE)/corpus base node golang torture
 
 bench: build $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
 	test/bench/run.sh $(CACHE)/corpus

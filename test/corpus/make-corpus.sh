@@ -11,7 +11,7 @@
 # SOURCE_DATE_EPOCH.  What drifts: Debian point releases of the configured suite
 # (recorded in the manifests); so compare ratios, or keep the tars.
 #
-# needs: root, mmdebstrap, npm, go, python3, tar, bsdtar, gzip, zstd; the small ones: apt-get, dpkg-deb, npm, go
+# needs: root, mmdebstrap, npm, go, python3, tar, bsdtar, gzip, zstd; the small ones: apt-get, dpkg-deb, go
 set -euo pipefail
 export LC_ALL=C TZ=UTC
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}      # 2026-01-01
@@ -177,11 +177,11 @@ do_small-base() { # real packages, unpacked, never configured: no root needed bu
 	mklayer small-base "$d"
 }
 
-do_small-node() {
-	local d=$WORK/small-node/usr/src/app; rm -rf "$WORK/small-node"; mkdir -p "$d"
-	echo '{ "name": "small-app", "version": "1.0.0", "private": true, "dependencies": { "express": "4.19.2", "lodash": "4.17.21", "date-fns": "3.6.0" } }' >"$d/package.json"
-	( cd "$d" && npm install --ignore-scripts --no-audit --no-fund --before="$NPM_BEFORE" --loglevel=error >&2 )
-	mklayer small-node "$WORK/small-node"
+do_small-node() { # modules as Debian ships them: as many small files, no npm needed
+	local d=$WORK/small-node; rm -rf "$d" "$d.debs"; mkdir -p "$d/usr/src/app" "$d.debs"
+	( cd "$d.debs"; apt-get -qq download node-core-js node-lodash-packages node-caniuse-lite node-express node-async node-babel7-standalone
+	  for p in ./*.deb; do dpkg-deb -x "$p" .; done; mv usr/share/nodejs "$d/usr/src/app/node_modules" )
+	mklayer small-node "$d"
 }
 
 do_small-golang() {
