@@ -16,16 +16,20 @@ type Entry struct {
 	Node *Node
 }
 
-// dir is the content of a directory: entries in order of arrival, an index by hash once there are
-// more than indexFrom of them, and tombstones (Node == nil) for what was removed.
+// dir is the content of a directory: entries in order of arrival and tombstones (Node == nil) for
+// what was removed, which a later Add of the same name revives.
 //
-// The index is an open-addressing table of 1-based places in entries, a power of two long and at most
-// half full: 8 to 16 bytes for an entry, where a map[string]int would take 40.
+// While names arrive in byte order, as they do from most archives, entries is sorted and searched by
+// bisection. The first name out of order makes it mixed: then it has an index by hash once there are
+// more than indexFrom entries, until sort puts it in order again. The index is an open-addressing
+// table of 1-based places in entries, a power of two long and at most half full: 8 to 16 bytes for
+// an entry, where a map[string]int would take 40.
 type dir struct {
 	entries []Entry
-	index   []uint32
-	dead    int
-	sorted  bool
+	index   *[]uint32 // a pointer, since few directories have one: 16 bytes less for each
+	dead    uint32    // tombstones in entries
+	mixed   bool      // entries are not in order
+	implied bool      // see Node.Implied
 }
 
 const indexFrom = 8
@@ -45,20 +49,29 @@ func (n *Node) Lookup(name string) *Node {
 
 // Add gives child the name in the directory n and replaces what had that name.
 func (n *Node) Add(name string, child *Node) {
-	if i := n.dir.find(name); i >= 0 {
-		n.dir.entries[i].Node = child
+	if n.dir == nil {
+		n.dir = new(dir)
+	}
+	d := n.dir
+	i := d.find(name)
+	if i < 0 {
+		d.append(Entry{name, child})
 		return
 	}
-	n.dir.append(Entry{name, child})
+	if d.entries[i].Node == nil {
+		d.dead--
+	}
+	d.entries[i].Node = child
 }
 
-// Remove takes the name out of the directory and tells whether it was there.
+// Remove takes the name out of the directory and tells whether it was there. The slice that Entries
+// returned keeps its order and length; the entry in it loses its node.
 func (n *Node) Remove(name string) bool {
 	if n.dir == nil {
 		return false
 	}
 	i := n.dir.find(name)
-	if i < 0 {
+	if i < 0 || n.dir.entries[i].Node == nil {
 		return false
 	}
 	n.dir.entries[i].Node = nil
@@ -67,14 +80,18 @@ func (n *Node) Remove(name string) bool {
 }
 
 // Clear removes every entry of the directory.
-func (n *Node) Clear() { *n.dir = dir{} }
+func (n *Node) Clear() {
+	if n.dir != nil {
+		*n.dir = dir{implied: n.dir.implied}
+	}
+}
 
 // Len returns the number of entries of the directory n, 0 for anything else.
 func (n *Node) Len() int {
 	if n.dir == nil {
 		return 0
 	}
-	return len(n.dir.entries) - n.dir.dead
+	return len(n.dir.entries) - int(n.dir.dead)
 }
 
 // Entries returns the children of the directory n ordered by the bytes of their names, nil for
@@ -87,35 +104,54 @@ func (n *Node) Entries() []Entry {
 	return n.dir.entries
 }
 
-// find returns the place of the name, -1 if it is not there.
+// find returns the place of the name, which may be a tombstone, -1 if it has none.
 func (d *dir) find(name string) int {
-	if d.index == nil {
-		for i := range d.entries {
-			if d.entries[i].Node != nil && d.entries[i].Name == name {
-				return i
-			}
-		}
+	switch {
+	case !d.mixed:
+		return d.bisect(name)
+	case d.index != nil:
+		return d.probe(name)
+	}
+	return slices.IndexFunc(d.entries, func(e Entry) bool { return e.Name == name })
+}
+
+func (d *dir) bisect(name string) int {
+	n := len(d.entries)
+	if n == 0 || name > d.entries[n-1].Name { // the next name of a sorted source
 		return -1
 	}
-	mask := uint64(len(d.index) - 1)
-	for h := maphash.String(seed, name) & mask; d.index[h] != 0; h = (h + 1) & mask {
-		if e := &d.entries[d.index[h]-1]; e.Node != nil && e.Name == name {
-			return int(d.index[h] - 1)
+	i, ok := slices.BinarySearchFunc(d.entries, name, func(e Entry, name string) int {
+		return strings.Compare(e.Name, name)
+	})
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+func (d *dir) probe(name string) int {
+	index := *d.index
+	mask := uint64(len(index) - 1)
+	for h := maphash.String(seed, name) & mask; index[h] != 0; h = (h + 1) & mask {
+		if d.entries[index[h]-1].Name == name {
+			return int(index[h] - 1)
 		}
 	}
 	return -1
 }
 
+// append adds an entry whose name has no place yet.
 func (d *dir) append(e Entry) {
-	if len(d.entries) > 0 && e.Name < d.entries[len(d.entries)-1].Name {
-		d.sorted = false
-	} else if len(d.entries) == 0 {
-		d.sorted = true
+	if len(d.entries) == cap(d.entries) && int(d.dead) > len(d.entries)/2 {
+		d.compact() // rather than grow around tombstones
+	}
+	if n := len(d.entries); n > 0 && e.Name < d.entries[n-1].Name {
+		d.mixed = true
 	}
 	d.entries = append(d.entries, e)
 	switch {
-	case len(d.entries) <= indexFrom:
-	case 2*len(d.entries) > len(d.index):
+	case !d.mixed || len(d.entries) <= indexFrom:
+	case d.index == nil || 2*len(d.entries) > len(*d.index):
 		d.reindex()
 	default:
 		d.enter(len(d.entries) - 1)
@@ -127,37 +163,36 @@ func (d *dir) reindex() {
 	for size < 2*len(d.entries)+2 {
 		size *= 2
 	}
-	d.index = make([]uint32, size)
+	index := make([]uint32, size)
+	d.index = &index
 	for i := range d.entries {
 		d.enter(i)
 	}
 }
 
 func (d *dir) enter(i int) {
-	mask := uint64(len(d.index) - 1)
+	index := *d.index
+	mask := uint64(len(index) - 1)
 	h := maphash.String(seed, d.entries[i].Name) & mask
-	for d.index[h] != 0 {
+	for index[h] != 0 {
 		h = (h + 1) & mask
 	}
-	d.index[h] = uint32(i + 1)
+	index[h] = uint32(i + 1)
 }
 
-// sort drops the tombstones and orders the entries. Archives are mostly sorted already, so this is
-// mostly one pass.
+// compact drops the tombstones, and with them the index.
+func (d *dir) compact() {
+	d.entries = slices.DeleteFunc(d.entries, func(e Entry) bool { return e.Node == nil })
+	d.dead, d.index = 0, nil
+}
+
+// sort drops the tombstones and orders the entries.
 func (d *dir) sort() {
-	if d.sorted && d.dead == 0 {
-		return
-	}
 	if d.dead > 0 {
-		d.entries = slices.DeleteFunc(d.entries, func(e Entry) bool { return e.Node == nil })
-		d.dead = 0
+		d.compact()
 	}
-	if !d.sorted {
+	if d.mixed {
 		slices.SortFunc(d.entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-		d.sorted = true
-	}
-	d.index = nil
-	if len(d.entries) > indexFrom {
-		d.reindex()
+		d.mixed, d.index = false, nil
 	}
 }

@@ -11,7 +11,9 @@ package tree
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // File type bits of Node.Mode, as in inode(7).
@@ -34,24 +36,29 @@ type Xattr struct {
 	Value string
 }
 
-// Node is an inode: everything about a file but its names.
+// Node is an inode: everything about a file but its names. There is one for each entry of a layer: it
+// has 112 bytes, a size class of the allocator, and should not grow.
 type Node struct {
 	Mode     uint32 // type and permission bits
 	UID, GID uint32
 	Rdev     uint32 // device number of TypeChar and TypeBlock, see Dev
 	Nsec     uint32 // nanoseconds of the modification time, below 1e9
+	gen      uint32 // the call of Inodes that numbered the node
 	Mtime    int64  // modification time, seconds since 1970, may be negative
 	Size     int64  // length of a regular file
 	Content  Content
 	Target   string  // of a symbolic link
 	Xattrs   []Xattr // sorted by name, no name twice; see SetXattr
 
-	dir   *dir
+	dir   *dir   // nil as long as nothing was added
 	ino   uint32 // 1-based place in the slice that Inodes returned last
 	links uint32 // number of names, computed by Inodes
 }
 
 // Tree is a file system in memory. Root is always a directory.
+//
+// A tree is not safe for concurrent use; once Walk or Inodes has gone over all of it and as long as
+// nothing changes, Lookup, Len, Entries and Walk only read and may run concurrently.
 type Tree struct {
 	Root *Node
 }
@@ -61,7 +68,19 @@ func New() *Tree { return &Tree{Root: NewDir(0o755)} }
 
 // NewDir returns an empty directory with the permission bits perm.
 func NewDir(perm uint32) *Node {
-	return &Node{Mode: TypeDir | perm&PermMask, dir: &dir{}}
+	return &Node{Mode: TypeDir | perm&PermMask}
+}
+
+// Implied tells whether the source of the directory n had no entry for it, only for things in it: its
+// metadata is made up, and Merge keeps that of a lower layer instead.
+func (n *Node) Implied() bool { return n.dir != nil && n.dir.implied }
+
+// SetImplied marks the directory n as implied, or not.
+func (n *Node) SetImplied(implied bool) {
+	if n.dir == nil {
+		n.dir = new(dir)
+	}
+	n.dir.implied = implied
 }
 
 // Type returns the type bits of the mode.
@@ -95,6 +114,20 @@ func (n *Node) Xattr(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// SetXattrs replaces the extended attributes by those in list, of which the last of a name counts.
+// It keeps and orders list. It takes n log n steps, where n calls of SetXattr take n*n.
+func (n *Node) SetXattrs(list []Xattr) {
+	byName := func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(list, byName)
+	last := list[:0]
+	for i := range list {
+		if i+1 == len(list) || list[i].Name != list[i+1].Name {
+			last = append(last, list[i])
+		}
+	}
+	n.Xattrs = last
 }
 
 // SetXattr adds or replaces an extended attribute and keeps Xattrs sorted.
@@ -161,6 +194,10 @@ func walk(prefix string, n *Node, fn func(string, *Node) error) error {
 	return nil
 }
 
+// generation numbers the calls of Inodes, so that one knows which nodes it has met without a pass
+// that first forgets the numbers of the last. It is global because Merge moves nodes between trees.
+var generation atomic.Uint32
+
 // Inodes returns every node of the tree once, the root first, then for each directory its children in
 // byte order followed by what is below them. It numbers the nodes (Ino) and counts their names
 // (Links). The order and the numbers are those of the tree as it is now.
@@ -169,31 +206,20 @@ func walk(prefix string, n *Node, fn func(string, *Node) error) error {
 // components). A directory that appears twice would be a cycle or a hard link to a directory: that
 // is a bug of the caller and panics.
 func (t *Tree) Inodes() []*Node {
-	t.forget(t.Root)
-	all := []*Node{t.Root}
-	t.Root.ino, t.Root.links = 1, 2
-	return number(t.Root, all)
+	gen := generation.Add(1)
+	t.Root.gen, t.Root.ino, t.Root.links = gen, 1, 2
+	return number(gen, t.Root, []*Node{t.Root})
 }
 
-func (t *Tree) forget(n *Node) {
-	n.ino, n.links = 0, 0
-	for _, e := range n.Entries() {
-		if e.Node.IsDir() {
-			t.forget(e.Node)
-		} else {
-			e.Node.ino, e.Node.links = 0, 0
-		}
-	}
-}
-
-func number(d *Node, all []*Node) []*Node {
-	for _, e := range d.Entries() {
-		c := e.Node
-		if c.ino == 0 {
+func number(gen uint32, d *Node, all []*Node) []*Node {
+	entries := d.Entries()
+	for i := range entries {
+		c := entries[i].Node
+		if c.gen != gen {
 			all = append(all, c)
-			c.ino = uint32(len(all))
+			c.gen, c.ino, c.links = gen, uint32(len(all)), 0
 		} else if c.IsDir() {
-			panic(fmt.Sprintf("tree: directory %q has two names", e.Name))
+			panic(fmt.Sprintf("tree: directory %q has two names", entries[i].Name))
 		}
 		if c.IsDir() {
 			c.links = 2
@@ -202,9 +228,9 @@ func number(d *Node, all []*Node) []*Node {
 			c.links++
 		}
 	}
-	for _, e := range d.Entries() {
-		if e.Node.IsDir() {
-			all = number(e.Node, all)
+	for i := range entries {
+		if entries[i].Node.IsDir() {
+			all = number(gen, entries[i].Node, all)
 		}
 	}
 	return all
