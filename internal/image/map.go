@@ -1,0 +1,224 @@
+package image
+
+import (
+	"encoding/binary"
+	"iter"
+	"math"
+
+	"github.com/laminafs/lamina/internal/disk"
+)
+
+// Kind tells how the bytes of an Extent are stored.
+type Kind uint8
+
+// The kinds of extents.
+const (
+	Hole   Kind = iota // no bytes, reads as zeros
+	Data               // blocks of a device
+	Inline             // in the metadata, behind the inode
+)
+
+// Extent is a run of bytes of an inode that is stored in one piece.
+type Extent struct {
+	Logical int64 // offset in the file
+	Len     int64 // never beyond the end of the file
+	Pos     int64 // offset on the device, 0 for a hole
+	Device  int   // index of Image.Devices, 0 for a hole
+	Kind    Kind
+}
+
+// mapBatch bounds the chunk entries that one Map looks at.
+const mapBatch = 4096
+
+// Map returns the extent that holds byte off of the inode, 0 <= off < Size (erofs_map_blocks in
+// fs/erofs/data.c). It starts at off. Of a chunk-based file it covers the chunks that follow on each
+// other, but no more than want bytes ask for. Compressed inodes are an UnsupportedError.
+func (im *Image) Map(i *Inode, off, want int64) (Extent, error) {
+	if off < 0 || off >= i.Size {
+		return Extent{}, i.bad("offset", off, "outside the file")
+	}
+	switch i.Layout() {
+	case disk.FlatPlain, disk.FlatInline:
+		return im.mapFlat(i, off)
+	case disk.ChunkBased:
+		return im.mapChunks(i, off, want)
+	}
+	return Extent{}, unsupported("inode %d: compressed data (%v)", i.NID, i.Layout())
+}
+
+func (im *Image) mapFlat(i *Inode, off int64) (e Extent, err error) {
+	e = Extent{Logical: off, Len: i.Size - off}
+	if i.Layout() == disk.FlatPlain && i.Start == disk.NullAddr48 {
+		return e, nil
+	}
+	full := i.Size // what lies in blocks
+	if i.Layout() == disk.FlatInline {
+		full = (i.Size - 1) &^ (im.BlockSize() - 1)
+	}
+	if off >= full {
+		e.Kind, e.Pos = Inline, i.BodyOff()+off-full
+		if (i.BodyOff()&(im.BlockSize()-1))+i.Size-full > im.BlockSize() {
+			return e, i.bad("inline data", i.Size-full, "crosses a block boundary")
+		}
+		return e, nil
+	}
+	e.Kind, e.Len = Data, full-off
+	e.Device, e.Pos, err = im.locate(0, i.Start, off, e.Len)
+	return e, i.at(err)
+}
+
+// at gives an error of locate its place.
+func (i *Inode) at(err error) error {
+	if f, ok := err.(*disk.FormatError); ok {
+		return i.bad(f.Field, f.Got, f.Why)
+	}
+	return err
+}
+
+// ChunkBits returns log2 of the chunk size in bytes of a chunk-based inode, at most 47.
+func (im *Image) ChunkBits(i *Inode) uint8 { return im.bits + i.Chunk.Bits() }
+
+// Chunks returns where the chunk array of a chunk-based inode starts, and how many entries it has.
+func (im *Image) Chunks(i *Inode) (off, n int64) {
+	off = disk.Align(i.BodyOff(), i.Chunk.EntrySize())
+	if i.Size > 0 {
+		n = (i.Size-1)>>im.ChunkBits(i) + 1
+	}
+	return off, n
+}
+
+// ChunkEntries reads up to max entries of the chunk array from number nr on, at least one if it is
+// there. 4-byte entries come back as if they were 8-byte ones of device 0.
+func (im *Image) ChunkEntries(i *Inode, nr int64, dst []disk.ChunkIndex) ([]disk.ChunkIndex, error) {
+	array, total := im.Chunks(i)
+	unit := i.Chunk.EntrySize()
+	n := min(int64(cap(dst)), total-nr)
+	if nr < 0 || n <= 0 || nr > (math.MaxInt64-array)/unit-n {
+		return nil, i.bad("chunk number", nr, "outside the file")
+	}
+	b, err := im.Devices[0].Window.Read(array+nr*unit, n*unit, "chunk array")
+	if err != nil && n > 1 {
+		n = 1
+		b, err = im.Devices[0].Window.Read(array+nr*unit, unit, "chunk array")
+	}
+	if err != nil {
+		return nil, err
+	}
+	dst = dst[:n]
+	for k := range dst {
+		if unit == disk.ChunkIndexSize {
+			dst[k].Decode((*[disk.ChunkIndexSize]byte)(b[8*k:]))
+		} else {
+			dst[k] = disk.ChunkIndex{StartLo: binary.LittleEndian.Uint32(b[4*k:])}
+		}
+	}
+	return dst, nil
+}
+
+func (im *Image) mapChunks(i *Inode, off, want int64) (Extent, error) {
+	bits := im.ChunkBits(i)
+	nr := off >> bits
+	skip := off - nr<<bits
+	batch := min(max(want-1, 0)>>bits+2, mapBatch)
+	var few [8]disk.ChunkIndex
+	dst := few[:0]
+	if batch > int64(len(few)) {
+		dst = make([]disk.ChunkIndex, 0, batch)
+	}
+	entries, err := im.ChunkEntries(i, nr, dst)
+	if err != nil {
+		return Extent{}, err
+	}
+	e := Extent{Logical: off}
+	for k := range entries {
+		c, err := im.chunk(i, &entries[k])
+		if err != nil {
+			if k == 0 {
+				return e, err
+			}
+			break
+		}
+		if k == 0 {
+			if e = c; e.Kind == Data {
+				e.Pos += skip
+			}
+			e.Logical, e.Len = off, 1<<bits-skip
+			continue
+		}
+		if c.Kind != e.Kind || c.Device != e.Device || c.Kind == Data && c.Pos != e.Pos+e.Len {
+			break
+		}
+		e.Len += 1 << bits
+	}
+	e.Len = min(e.Len, i.Size-off)
+	return e, nil
+}
+
+// chunk tells where one chunk is.
+func (im *Image) chunk(i *Inode, c *disk.ChunkIndex) (e Extent, err error) {
+	block, hole := c.Block(i.Chunk)
+	if hole {
+		return e, nil
+	}
+	e.Kind = Data
+	e.Device, e.Pos, err = im.locate(c.DeviceID, block, 0, 1<<im.ChunkBits(i))
+	return e, i.at(err)
+}
+
+// Extents yields the extents of the whole inode, adjacent ones joined. The first error ends it.
+func (im *Image) Extents(i *Inode) iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		var last Extent
+		for off := int64(0); off < i.Size; {
+			e, err := im.Map(i, off, math.MaxInt64)
+			if err != nil {
+				if last.Len == 0 || yield(last, nil) {
+					yield(Extent{}, err)
+				}
+				return
+			}
+			off += e.Len
+			if last.Len > 0 && e.follows(&last) {
+				last.Len += e.Len
+				continue
+			}
+			if last.Len > 0 && !yield(last, nil) {
+				return
+			}
+			last = e
+		}
+		if last.Len > 0 {
+			yield(last, nil)
+		}
+	}
+}
+
+func (e *Extent) follows(last *Extent) bool {
+	return e.Kind == last.Kind && e.Device == last.Device && (e.Kind == Hole || e.Pos == last.Pos+last.Len)
+}
+
+// ReadAt fills p with the bytes of the inode from off on; off+len(p) must not exceed its size.
+func (im *Image) ReadAt(i *Inode, p []byte, off int64) error {
+	for len(p) > 0 {
+		e, err := im.Map(i, off, int64(len(p)))
+		if err != nil {
+			return err
+		}
+		n := min(e.Len, int64(len(p)))
+		switch e.Kind {
+		case Hole:
+			clear(p[:n])
+		case Inline:
+			var b []byte
+			b, err = im.Devices[0].Window.Read(e.Pos, n, "inline data")
+			copy(p, b)
+		case Data:
+			err = im.Devices[e.Device].Window.Fill(p[:n], e.Pos, "data")
+		}
+		if err != nil {
+			return err
+		}
+		p, off = p[n:], off+n
+	}
+	return nil
+}
