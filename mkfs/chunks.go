@@ -1,0 +1,206 @@
+package mkfs
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/tree"
+)
+
+// putChunks places a file chunk by chunk: chunks without data are holes and take no space.
+func (w *Writer) putChunks(f tree.File, r io.Reader) (*place, error) {
+	data := f.Data
+	if data == nil {
+		data = []tree.Extent{{Off: 0, Len: f.Size}}
+	}
+	c := chunkWriter{w: w, size: f.Size, at: -1, chunks: &chunks{}}
+	if w.o.ChunkSize != 0 {
+		bits, _ := disk.Log2(int(w.o.ChunkSize >> w.bits))
+		c.chunks.bits, c.search = bits, true
+	} else {
+		c.chunks.bits = cheapestChunk(f.Size, data, w.bits)
+	}
+	c.unit = w.bs << c.chunks.bits
+	for _, e := range data {
+		if err := c.extent(e, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.end(); err != nil {
+		return nil, err
+	}
+	p := w.newPlace(f.Size)
+	p.chunk = c.chunks
+	return p, nil
+}
+
+// chunkWriter writes the chunks that an ascending sequence of extents touches.
+type chunkWriter struct {
+	w      *Writer
+	chunks *chunks
+	size   int64 // of the file
+	unit   int64 // of a chunk
+	search bool  // look for zeros, and for equal chunks if the options say so
+
+	at    int64 // the open chunk, -1: none
+	pos   int64 // in the file, behind what was written of the open chunk
+	start int64 // of the open chunk in the data
+	zero  bool  // nothing but zeros so far
+}
+
+// extent reads the bytes of e and writes them into their chunks.
+func (c *chunkWriter) extent(e tree.Extent, r io.Reader) error {
+	for e.Len > 0 {
+		if i := e.Off / c.unit; i != c.at {
+			if err := c.end(); err != nil {
+				return err
+			}
+			c.at, c.pos, c.start, c.zero = i, i*c.unit, c.w.data.pos(), true
+			c.w.hash.Reset()
+		}
+		c.fill(e.Off)
+		n := min(e.Len, (c.at+1)*c.unit-e.Off)
+		if err := c.copyIn(r, n); err != nil {
+			return err
+		}
+		c.pos += n
+		e.Off, e.Len = e.Off+n, e.Len-n
+	}
+	return nil
+}
+
+// fill writes zeros up to an offset of the file.
+func (c *chunkWriter) fill(to int64) {
+	c.w.data.zero(to - c.pos)
+	c.pos = to
+}
+
+func (c *chunkWriter) copyIn(r io.Reader, n int64) error {
+	if !c.search {
+		return c.w.copyIn(r, n)
+	}
+	for n > 0 {
+		room := c.w.data.room()
+		room = room[:min(int64(len(room)), n)]
+		if _, err := io.ReadFull(r, room); err != nil {
+			return short(err)
+		}
+		if c.w.o.Dedupe {
+			_, _ = c.w.hash.Write(room)
+		}
+		c.zero = c.zero && isZero(room)
+		c.w.data.grow(len(room))
+		n -= int64(len(room))
+	}
+	return nil
+}
+
+// end completes the open chunk and enters it, unless it is all zeros or equal to another one.
+func (c *chunkWriter) end() error {
+	if c.at < 0 {
+		return nil
+	}
+	w, at := c.w, c.at
+	c.at = -1
+	if c.search && c.zero {
+		return w.data.rewind(c.start)
+	}
+	length := min(c.unit, c.size-at*c.unit)
+	c.fill(at*c.unit + length)
+	w.data.align(w.bs)
+	block := c.start >> w.bits
+	if c.search && w.o.Dedupe {
+		var err error
+		if block, err = w.dedupeChunk(block, length); err != nil {
+			return err
+		}
+	}
+	c.chunks.add(at, block, w.device)
+	return nil
+}
+
+// dedupeChunk returns the block of an equal chunk and takes the new copy back, or block.
+func (w *Writer) dedupeChunk(block, length int64) (int64, error) {
+	key := dedupeKey{w.hash.Sum64(), length}
+	for _, b := range w.pieces[key] {
+		same, err := w.equal(b<<w.bits, block<<w.bits, length)
+		if err != nil {
+			return 0, err
+		}
+		if same {
+			w.saved += length
+			return b, w.data.rewind(block << w.bits)
+		}
+	}
+	w.pieces[key] = append(w.pieces[key], block)
+	return block, nil
+}
+
+// add enters a chunk behind those that are there.
+func (c *chunks) add(at, block int64, device uint16) {
+	if l := len(c.runs) - 1; l >= 0 {
+		r := &c.runs[l]
+		if r.first+r.count == at && r.block+r.count<<c.bits == block && r.device == device {
+			r.count++
+			return
+		}
+	}
+	c.runs = append(c.runs, run{first: at, count: 1, block: block, device: device})
+}
+
+// cheapestChunk returns the chunk size, as log2 of blocks, for which index and data together are
+// smallest: small chunks follow the holes, large ones keep the index short. A file without data costs
+// one index entry, whatever its length.
+func cheapestChunk(size int64, data []tree.Extent, blockBits uint8) uint8 {
+	best, cost := uint8(0), int64(-1)
+	for bits := uint8(0); bits <= uint8(disk.ChunkBitsMask) && bits+blockBits < 62; bits++ {
+		unit := int64(1) << (bits + blockBits)
+		c := (size-1)/unit + 1
+		if c > 1<<40 {
+			continue
+		}
+		c = c*disk.ChunkIndexSize + touched(data, size, unit)
+		if cost < 0 || c < cost {
+			best, cost = bits, c
+		}
+		if unit >= size {
+			break
+		}
+	}
+	return best
+}
+
+// touched returns the length of the chunks of size unit that hold data.
+func touched(data []tree.Extent, size, unit int64) int64 {
+	var sum int64
+	last := int64(-1)
+	for _, e := range data {
+		if e.Len == 0 {
+			continue
+		}
+		from, to := e.Off/unit, (e.Off+e.Len-1)/unit
+		from = max(from, last+1)
+		if from > to {
+			continue
+		}
+		sum += (to - from + 1) * unit
+		last = to
+		if end := (to + 1) * unit; end > size {
+			sum -= end - size
+		}
+	}
+	return sum
+}
+
+var zeros [4096]byte
+
+func isZero(b []byte) bool {
+	for len(b) > len(zeros) {
+		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
+			return false
+		}
+		b = b[len(zeros):]
+	}
+	return bytes.Equal(b, zeros[:len(b)])
+}

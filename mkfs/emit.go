@@ -1,0 +1,278 @@
+package mkfs
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/tree"
+)
+
+// emitter writes what a plan says.
+type emitter struct {
+	*plan
+	w   *Writer
+	out *output
+	buf []byte
+}
+
+// emit writes all metadata behind the data; only the superblock is missing then.
+func (w *Writer) emit(p *plan) error {
+	e := emitter{plan: p, w: w, out: w.meta}
+	w.progress.InodesAll = int64(len(p.inodes))
+	e.out.zero(disk.SlotSize)
+	for i, n := range p.inodes {
+		if err := e.inode(i, n); err != nil {
+			return err
+		}
+		if w.o.Observe != nil && i&0xffff == 0xffff {
+			w.progress.Inodes = int64(i + 1)
+			w.o.Observe(w.progress)
+		}
+	}
+	w.progress.Inodes = w.progress.InodesAll
+	e.out.align(w.bs)
+	e.at(p.dirBlock << w.bits)
+	for i, n := range p.inodes {
+		if n.IsDir() {
+			e.dirBlocks(i)
+		}
+	}
+	e.at(p.lateBlock << w.bits)
+	for i, n := range p.inodes {
+		if p.items[i].shape&late != 0 {
+			if err := e.lateContent(n); err != nil {
+				return err
+			}
+		}
+	}
+	e.at(p.sharedOff)
+	for _, a := range p.x.order {
+		e.buf = p.x.append(e.buf[:0], a)
+		e.out.write(e.buf)
+	}
+	e.out.align(w.bs)
+	e.at(p.end)
+	return nil
+}
+
+// at asserts that emission is where the plan says.
+func (e *emitter) at(off int64) {
+	if e.out.pos() != off {
+		panic(fmt.Sprintf("mkfs: emission at %d, planned %d", e.out.pos(), off))
+	}
+}
+
+func (e *emitter) inode(i int, n *tree.Node) error {
+	it := &e.items[i]
+	start := e.metaBlock<<e.w.bits + int64(it.nid)*disk.SlotSize
+	if gap := start - e.out.pos(); gap > 0 {
+		e.out.zero(gap)
+	}
+	e.at(start)
+	in, err := e.fields(i, n)
+	if err != nil {
+		return err
+	}
+	e.buf = in.append(e.buf[:0], it.shape&extended != 0)
+	if it.icount != 0 {
+		head := len(e.buf)
+		if e.buf, err = e.x.area(e.buf, n.Xattrs, e.sharedBase()); err != nil {
+			return err
+		}
+		if int64(len(e.buf)-head) != disk.XattrAreaSize(it.icount) {
+			panic("mkfs: xattr area does not have the planned length")
+		}
+	}
+	if it.shape&inline != 0 {
+		if err := e.inlineTail(i, n); err != nil {
+			return err
+		}
+	}
+	e.out.write(e.buf)
+	if c, ok := n.Content.(*place); ok && c.chunk != nil && n.IsRegular() {
+		e.chunkIndex(c)
+	}
+	return nil
+}
+
+// sharedBase returns what to add to the id of a shared xattr: ids count from xattr_blkaddr, which is
+// metaBlock.
+func (e *emitter) sharedBase() uint32 {
+	return uint32((e.sharedOff - e.metaBlock<<e.w.bits) / disk.XattrAlign)
+}
+
+// inlineTail appends the tail of a directory, symbolic link or regular file to buf.
+func (e *emitter) inlineTail(i int, n *tree.Node) error {
+	switch n.Type() {
+	case tree.TypeSymlink:
+		e.buf = append(e.buf, n.Target...)
+	case tree.TypeRegular:
+		c := n.Content.(*place)
+		t, err := e.w.tails.get(c.tail, int(c.tailN))
+		if err != nil {
+			return err
+		}
+		e.buf = append(e.buf, t...)
+	case tree.TypeDir:
+		full, _ := dirSize(n, e.w.bs)
+		d := e.encoder(i)
+		head := len(e.buf)
+		for range full + 1 {
+			e.buf = d.block(e.buf[:head], e.w.bs)
+		}
+	}
+	return nil
+}
+
+// dirBlocks writes the blocks of a directory that are not behind its inode.
+func (e *emitter) dirBlocks(i int) {
+	full, last := dirSize(e.inodes[i], e.w.bs)
+	if last > 0 && e.items[i].shape&inline == 0 {
+		full++
+	}
+	if full == 0 {
+		return
+	}
+	e.at((e.dirBlock + e.items[i].block) << e.w.bits)
+	d := e.encoder(i)
+	for range full {
+		e.buf = d.block(e.buf[:0], e.w.bs)
+		e.out.write(e.buf)
+		e.out.align(e.w.bs)
+	}
+}
+
+// lateContent writes a long symbolic link, or a file whose tail did not fit behind its inode.
+func (e *emitter) lateContent(n *tree.Node) error {
+	if n.Type() == tree.TypeSymlink {
+		e.out.write([]byte(n.Target))
+	} else {
+		r := io.NewSectionReader(n.Content, 0, n.Size)
+		buf := make([]byte, min(n.Size, 64<<10))
+		if _, err := io.CopyBuffer(writerOnly{e.out}, r, buf); err != nil {
+			return err
+		}
+	}
+	e.out.align(e.w.bs)
+	return nil
+}
+
+type writerOnly struct{ o *output }
+
+func (w writerOnly) Write(b []byte) (int, error) { w.o.write(b); return len(b), nil }
+
+// fields computes what the inode says.
+func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
+	it := &e.items[i]
+	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: n.Links(), ino: uint32(i + 1)}
+	in.uid, in.gid = e.w.owner(n)
+	in.sec, in.nsec = e.w.time(n)
+	in.layout = disk.FlatPlain
+	if it.shape&inline != 0 {
+		in.layout = disk.FlatInline
+	}
+	switch n.Type() {
+	case tree.TypeChar, tree.TypeBlock:
+		in.u = n.Rdev
+	case tree.TypeDir:
+		full, last := dirSize(n, e.w.bs)
+		in.size = full<<e.w.bits + last
+		in.setBlock(e.dirBlock+it.block, full > 0 || it.shape&inline == 0)
+	case tree.TypeSymlink:
+		in.size = int64(len(n.Target))
+		in.setBlock(e.lateBlock+it.block, it.shape&late != 0)
+	case tree.TypeRegular:
+		in.size = n.Size
+		c := n.Content.(*place)
+		switch {
+		case c.chunk != nil:
+			in.layout = disk.ChunkBased
+			in.u = uint32(disk.ChunkIndexes) | uint32(c.chunk.bits)
+			if e.wide {
+				in.u |= uint32(disk.Chunk48Bit)
+			}
+		case it.shape&late != 0:
+			in.setBlock(e.lateBlock+it.block, true)
+		default:
+			in.setBlock(c.block, c.blocksOf() > 0)
+		}
+	}
+	if in.wide != 0 && !e.wide {
+		return nil, fmt.Errorf("mkfs: block address beyond 32 bits without the 48-bit layout")
+	}
+	return in, nil
+}
+
+// inodeFields is what both forms of inodes hold.
+type inodeFields struct {
+	layout   disk.Layout
+	icount   uint16
+	mode     uint32
+	wide     uint16 // startblk_hi
+	u        uint32
+	size     int64
+	uid, gid uint32
+	nlink    uint32
+	sec      int64
+	nsec     uint32
+	ino      uint32
+}
+
+// setBlock sets the start block; without blocks it is "none", which readers ignore for lack of data.
+func (in *inodeFields) setBlock(block int64, have bool) {
+	if !have {
+		in.u = math.MaxUint32
+		if in.size == 0 {
+			in.u = 0
+		}
+		return
+	}
+	in.u, in.wide = uint32(block), uint16(block>>32)
+}
+
+func (in *inodeFields) append(b []byte, ext bool) []byte {
+	if !ext {
+		c := disk.InodeCompact{
+			Format: disk.MakeFormat(false, in.layout), XattrICount: in.icount, Mode: uint16(in.mode),
+			Nb: uint16(in.nlink), Size: uint32(in.size), U: in.u, Ino: in.ino,
+			UID: uint16(in.uid), GID: uint16(in.gid),
+		}
+		b = append(b, make([]byte, disk.InodeCompactSize)...)
+		c.Encode((*[disk.InodeCompactSize]byte)(b[len(b)-disk.InodeCompactSize:]))
+		return b
+	}
+	x := disk.InodeExtended{
+		Format: disk.MakeFormat(true, in.layout), XattrICount: in.icount, Mode: uint16(in.mode),
+		Nb: in.wide, Size: uint64(in.size), U: in.u, Ino: in.ino, UID: in.uid, GID: in.gid,
+		Mtime: in.sec, MtimeNsec: in.nsec, Nlink: in.nlink,
+	}
+	b = append(b, make([]byte, disk.InodeExtendedSize)...)
+	x.Encode((*[disk.InodeExtendedSize]byte)(b[len(b)-disk.InodeExtendedSize:]))
+	return b
+}
+
+// chunkIndex writes the chunk array of a file behind its inode and xattrs.
+func (e *emitter) chunkIndex(p *place) {
+	e.out.align(disk.ChunkIndexSize)
+	next, count := int64(0), (p.size-1)>>(p.chunk.bits+e.w.bits)+1
+	var b [disk.ChunkIndexSize]byte
+	put := func(c disk.ChunkIndex) {
+		c.Encode(&b)
+		e.out.write(b[:])
+		next++
+	}
+	for _, r := range p.chunk.runs {
+		for next < r.first {
+			put(disk.HoleIndex())
+		}
+		for k := range r.count {
+			block := r.block + k<<p.chunk.bits
+			put(disk.ChunkIndex{StartHi: uint16(block >> 32), StartLo: uint32(block), DeviceID: r.device})
+		}
+	}
+	for next < count {
+		put(disk.HoleIndex())
+	}
+}

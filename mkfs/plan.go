@@ -1,0 +1,289 @@
+package mkfs
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/tree"
+)
+
+// plan is every address in the metadata, computed once and without I/O; emission follows it and asserts.
+//
+//	metaBlock ─► slot 0 unused │ inodes, each with its xattrs, chunk array, tail │ padding
+//	dirBlock  ─► blocks of directories that do not fit behind their inode
+//	lateBlock ─► contents that could not be placed while streaming: long symlinks, unfit tails
+//	sharedOff ─► shared xattrs, up to end, which is a multiple of the block size
+type plan struct {
+	inodes []*tree.Node // in tree.Inodes order
+	items  []item       // one for each inode
+	x      xattrs
+
+	epoch int64 // of compact inodes: the most frequent time
+	nsec  uint32
+	wide  bool // 48-bit layout
+
+	chunked bool // there are chunk-based inodes
+
+	base                           int64  // where the metadata begins
+	metaBlock                      int64  // meta_blkaddr: NIDs count from here
+	first                          uint64 // NID of the root
+	inodeEnd                       int64  // end of the inodes, in bytes from metaBlock
+	dirBlock, lateBlock, sharedOff int64
+	end                            int64
+}
+
+// item is where an inode and what belongs to it are.
+type item struct {
+	nid    uint64
+	block  int64  // of a directory: among the directory blocks; of late content: among the late blocks
+	parent uint32 // of a directory: 1-based number of its parent
+	icount uint16 // i_xattr_icount
+	shape  shape
+}
+
+// shape is how an inode is stored.
+type shape uint8
+
+const (
+	extended shape = 1 << iota // 64 bytes
+	inline                     // a tail behind it
+	late                       // contents among the late blocks
+)
+
+// planner is the state of planning.
+type planner struct {
+	*plan
+	w    *Writer
+	pos  int64 // next free byte, from metaBlock
+	dirs int64 // blocks of directories so far
+	late int64 // blocks of late contents so far
+	buf  []byte
+}
+
+// plan computes all addresses; base is the offset behind the data, a multiple of the block size.
+func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
+	p := planner{w: w, plan: &plan{inodes: t.Inodes(), base: base}}
+	p.items = make([]item, len(p.inodes))
+	p.x.prefixes = parsePrefixes(w.o.XattrPrefixes)
+	if !w.o.DropXattrs {
+		p.x.share(p.inodes, w.o.xattrShare())
+	}
+	p.epoch, p.nsec = w.commonTime(p.inodes)
+	p.address(base)
+	for i, n := range p.inodes {
+		if err := p.inode(i, n); err != nil {
+			return nil, fmt.Errorf("mkfs: %q: %w", pathOf(t, n), err)
+		}
+	}
+	p.inodeEnd = p.pos
+	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
+	p.lateBlock = p.dirBlock + p.dirs
+	p.sharedOff = (p.lateBlock + p.late) << w.bits
+	p.end = disk.Align(p.sharedOff+p.x.size, w.bs)
+	if len(p.x.order) > 0 && (p.end-p.metaBlock<<w.bits)/4 > math.MaxUint32 {
+		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB of metadata before them")
+	}
+	return p.plan, nil
+}
+
+// address decides where NIDs count from. The root must have a NID of 16 bits unless the 48-bit layout
+// is used, and meta_blkaddr has 32 bits, so the inodes start right there; NID 0 means "none" in places
+// and stays free.
+func (p *planner) address(base int64) {
+	block := base >> p.w.bits
+	p.wide = p.w.o.Large || block > math.MaxUint32-1<<28
+	p.metaBlock = min(block, math.MaxUint32)
+	p.pos = base - p.metaBlock<<p.w.bits + disk.SlotSize
+	p.first = uint64(p.pos / disk.SlotSize)
+}
+
+// inode gives inode i its shape and its place.
+func (p *planner) inode(i int, n *tree.Node) error {
+	it := &p.items[i]
+	if p.extended(n) {
+		if p.w.o.Inodes == InodeCompact {
+			return errors.New("compact inode: owner, size or link count does not fit")
+		}
+		it.shape |= extended
+	}
+	head := p.headSize(it)
+	if len(n.Xattrs) > 0 && !p.w.o.DropXattrs {
+		area, err := p.x.area(p.buf[:0], n.Xattrs, 0)
+		if err != nil {
+			return err
+		}
+		p.buf = area
+		it.icount = disk.XattrICount(int64(len(area)))
+		head += int64(len(area))
+	}
+	body, err := p.body(i, n, head)
+	if err != nil {
+		return err
+	}
+	p.pos = disk.Align(p.pos, disk.SlotSize)
+	if it.shape&inline != 0 {
+		// All of a tail must lie in the block where inode and xattrs end, and they must not end at its end.
+		if off := (p.pos + head) & (p.w.bs - 1); off == 0 || off+body > p.w.bs {
+			p.pos = disk.Align(p.pos, p.w.bs)
+		}
+	}
+	it.nid = uint64(p.pos / disk.SlotSize)
+	p.pos += head + body
+	return nil
+}
+
+func (p *planner) headSize(it *item) int64 {
+	if it.shape&extended != 0 {
+		return disk.InodeExtendedSize
+	}
+	return disk.InodeCompactSize
+}
+
+// body returns the length of what follows inode and xattrs, alignment included, and plans the blocks.
+func (p *planner) body(i int, n *tree.Node, head int64) (int64, error) {
+	it := &p.items[i]
+	switch n.Type() {
+	case tree.TypeDir:
+		return p.directory(i, n, head), nil
+	case tree.TypeSymlink:
+		if n.Target == "" {
+			return 0, errors.New("symbolic link without a target")
+		}
+		return p.tail(it, int64(len(n.Target)), head), nil
+	case tree.TypeRegular:
+		return p.regular(it, n, head)
+	case tree.TypeChar, tree.TypeBlock, tree.TypeFifo, tree.TypeSocket:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("mode %o: no such file type", n.Mode)
+}
+
+func (p *planner) regular(it *item, n *tree.Node, head int64) (int64, error) {
+	c, ok := n.Content.(*place)
+	if !ok || c.size != n.Size {
+		return 0, fmt.Errorf("content of %d bytes was not placed", n.Size)
+	}
+	if c.chunk != nil {
+		p.chunked = true
+		count := (c.size-1)>>(c.chunk.bits+p.w.bits) + 1
+		return disk.Align(head, disk.ChunkIndexSize) - head + count*disk.ChunkIndexSize, nil
+	}
+	if c.tailN == 0 {
+		return 0, nil
+	}
+	if head+int64(c.tailN) <= p.w.bs {
+		it.shape |= inline
+		return int64(c.tailN), nil
+	}
+	it.shape |= late
+	it.block = p.late
+	p.late += disk.Blocks(c.size, p.w.bits)
+	return 0, nil
+}
+
+// tail plans contents of n bytes that are in memory: behind the inode, or in late blocks.
+func (p *planner) tail(it *item, n, head int64) int64 {
+	if head+n <= p.w.bs && n < p.w.bs {
+		it.shape |= inline
+		return n
+	}
+	it.shape |= late
+	it.block = p.late
+	p.late += disk.Blocks(n, p.w.bits)
+	return 0
+}
+
+// directory plans the blocks of a directory; the last, partial one goes behind the inode if it fits.
+func (p *planner) directory(i int, n *tree.Node, head int64) int64 {
+	it := &p.items[i]
+	for _, e := range n.Entries() {
+		if e.Node.IsDir() {
+			p.items[e.Node.Ino()-1].parent = uint32(i + 1)
+		}
+	}
+	if i == 0 {
+		it.parent = 1
+	}
+	full, last := dirSize(n, p.w.bs)
+	it.block = p.dirs
+	p.dirs += full
+	if last == 0 {
+		return 0
+	}
+	if head+last <= p.w.bs {
+		it.shape |= inline
+		return last
+	}
+	p.dirs++
+	return 0
+}
+
+// extended tells whether a compact inode cannot hold n.
+func (p *planner) extended(n *tree.Node) bool {
+	uid, gid := p.w.owner(n)
+	if uid > math.MaxUint16 || gid > math.MaxUint16 || n.Links() > math.MaxUint16 ||
+		n.IsRegular() && n.Size > math.MaxUint32 {
+		return true
+	}
+	if p.w.o.Inodes == InodeExtended || p.wide {
+		return true
+	}
+	sec, nsec := p.w.time(n)
+	return p.w.o.Inodes == InodeAuto && (sec != p.epoch || nsec != p.nsec)
+}
+
+// commonTime returns the most frequent modification time: it becomes the epoch, which compact inodes
+// have without storing it. Only times among the first maxTimes different ones are candidates.
+func (w *Writer) commonTime(inodes []*tree.Node) (sec int64, nsec uint32) {
+	const maxTimes = 4096
+	type stamp struct {
+		sec  int64
+		nsec uint32
+	}
+	count := make(map[stamp]int)
+	var best stamp
+	for i, n := range inodes {
+		var s stamp
+		s.sec, s.nsec = w.time(n)
+		c, known := count[s]
+		if !known && len(count) == maxTimes {
+			continue
+		}
+		count[s] = c + 1
+		if i == 0 || c+1 > count[best] {
+			best = s // the first one to reach the highest count: no iteration over the map
+		}
+	}
+	return best.sec, best.nsec
+}
+
+// time returns the modification time to store for n.
+func (w *Writer) time(n *tree.Node) (sec int64, nsec uint32) {
+	switch {
+	case w.o.Time == TimeFixed, w.o.Time == TimeClamp && n.Mtime >= w.o.Timestamp:
+		return w.o.Timestamp, 0
+	}
+	return n.Mtime, n.Nsec
+}
+
+func (w *Writer) owner(n *tree.Node) (uid, gid uint32) {
+	if w.o.Owner == nil {
+		return n.UID, n.GID
+	}
+	return w.o.Owner(n.UID, n.GID)
+}
+
+// pathOf finds a name of n, for errors only.
+func pathOf(t *tree.Tree, n *tree.Node) string {
+	found := "?"
+	_ = t.Walk(func(path string, m *tree.Node) error {
+		if m == n {
+			found = path
+			return errors.New("found")
+		}
+		return nil
+	})
+	return found
+}

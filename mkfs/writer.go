@@ -1,0 +1,344 @@
+// Package mkfs writes EROFS images in one pass.
+//
+// The bytes of files go to their final place while the source streams: a Writer is the tree.Spool that
+// sources put them in. When the source has ended, Finish plans all metadata at once and writes it behind
+// the data; the superblock comes last, so an interrupted image has none.
+//
+//	┌────────────┬──────────────────────────┬────────────────────────────────────────────┐
+//	│ superblock │ data, in stream order    │ metadata: inodes, directories, xattrs      │
+//	└────────────┴──────────────────────────┴────────────────────────────────────────────┘
+//
+// Same stream and same options give the same bytes, on every system. Memory is bounded by the number of
+// entries, never by the length of files.
+package mkfs
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/tree"
+)
+
+// Writer makes one image. It is used by one goroutine: Put for every file, then Finish; Close at any time.
+type Writer struct {
+	o    Options
+	bs   int64
+	bits uint8
+	f    File
+
+	data   *output // where Put writes: the image, or the blob device
+	meta   *output // the image
+	device uint16  // of data: 0 the image, 1 the blob
+	slots  []deviceSlot
+	header int64 // length of what is before the data
+
+	tails   tails
+	slab    []place
+	scratch []byte // a block
+	hash    maphash.Hash
+	files   map[dedupeKey][]*place
+	pieces  map[dedupeKey][]int64
+	saved   int64 // bytes not stored twice
+
+	progress Event
+	observed int64
+	err      error
+	closed   bool
+}
+
+// deviceSlot is a device of the image besides the primary one.
+type deviceSlot struct {
+	tag    string
+	blocks int64
+}
+
+// Summary says what an image holds.
+type Summary struct {
+	Size      int64    // of the image in bytes
+	Data      int64    // of it, file data in blocks
+	Metadata  int64    // of it, everything from the first inode on
+	Saved     int64    // bytes not stored because equal ones were there
+	Inodes    int64    // number of inodes
+	Dropped   int      // xattrs left out because EROFS has no such namespace
+	UUID      [16]byte // as stored
+	BlobSize  int64    // of the blob device, if there is one
+	RootNID   uint64
+	BlockSize int
+}
+
+// New returns a Writer that makes an image in f, which should be empty. The caller syncs and closes f.
+func New(f File, o Options) (*Writer, error) {
+	w, err := newWriter(f, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Blob != nil {
+		w.slots = []deviceSlot{{}}
+	}
+	w.start()
+	return w, nil
+}
+
+func newWriter(f File, o Options) (*Writer, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	w := &Writer{o: o, f: f, bs: int64(o.blockSize())}
+	w.bits, _ = disk.Log2(o.blockSize())
+	w.scratch = make([]byte, w.bs)
+	w.hash.SetSeed(hashSeed)
+	w.tails.dir = o.TempDir
+	if o.Dedupe {
+		w.files, w.pieces = make(map[dedupeKey][]*place), make(map[dedupeKey][]int64)
+	}
+	return w, nil
+}
+
+// start reserves the header: superblock, device table, table of long xattr prefixes.
+func (w *Writer) start() {
+	w.header = disk.Align(int64(len(w.encodeHeader())), w.bs)
+	w.meta = newOutput(w.f, w.header)
+	w.data = w.meta
+	if w.o.Blob != nil {
+		w.data, w.device = newOutput(w.o.Blob, 0), 1
+	}
+}
+
+// SetUUID sets the UUID of the file system any time before Finish.
+func (w *Writer) SetUUID(u [16]byte) { w.o.UUID = u }
+
+// Finish writes the metadata of t and the superblock, and ends the Writer. Contents in t that this Writer
+// did not place are copied first. After nil the image is complete in f, not yet synced; after an error f
+// holds no superblock.
+//
+// Finish replaces Node.Content of the files it copies.
+func (w *Writer) Finish(t *tree.Tree) (Summary, error) {
+	sum, err := w.finish(t)
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	return sum, err
+}
+
+func (w *Writer) finish(t *tree.Tree) (Summary, error) {
+	if w.err != nil {
+		return Summary{}, w.err
+	}
+	w.err = errors.New("mkfs: writer: already finished")
+	if err := w.adopt(t); err != nil {
+		return Summary{}, err
+	}
+	if w.data != w.meta {
+		w.slots[0].blocks = w.data.pos() >> w.bits
+		if err := w.data.sync(); err != nil {
+			return Summary{}, err
+		}
+	}
+	base := w.meta.pos()
+	p, err := w.plan(t, base)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := w.emit(p); err != nil {
+		return Summary{}, err
+	}
+	if err := w.meta.sync(); err != nil {
+		return Summary{}, err
+	}
+	if err := w.f.Truncate(p.end); err != nil {
+		return Summary{}, err
+	}
+	uuid, err := w.writeSuper(p)
+	if err != nil {
+		return Summary{}, err
+	}
+	sum := Summary{
+		Size: p.end, Data: base - w.header, Metadata: p.end - base, Saved: w.saved, UUID: uuid,
+		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.first, BlockSize: int(w.bs),
+	}
+	if w.data != w.meta {
+		sum.BlobSize = w.data.pos()
+		if err := w.o.Blob.Truncate(sum.BlobSize); err != nil {
+			return Summary{}, err
+		}
+	}
+	if w.o.Observe != nil {
+		w.o.Observe(w.progress)
+	}
+	return sum, nil
+}
+
+// adopt copies contents that are not in this image yet.
+func (w *Writer) adopt(t *tree.Tree) error {
+	return t.Walk(func(path string, n *tree.Node) error {
+		if !n.IsRegular() {
+			return nil
+		}
+		if c, ok := n.Content.(*place); ok && c.w == w {
+			return nil
+		}
+		if n.Content == nil && n.Size > 0 {
+			return fmt.Errorf("mkfs: %q: %d bytes without content", path, n.Size)
+		}
+		f := tree.File{Size: n.Size}
+		var r io.Reader
+		if n.Size > 0 {
+			f.Data = n.Content.Data()
+			r = dataReader(n.Content, f)
+		}
+		c, err := w.put(f, r)
+		if err != nil {
+			return fmt.Errorf("mkfs: %q: %w", path, err)
+		}
+		n.Content = c
+		return nil
+	})
+}
+
+// dataReader reads the extents of a content back to back.
+func dataReader(c tree.Content, f tree.File) io.Reader {
+	if f.Data == nil {
+		return io.NewSectionReader(c, 0, f.Size)
+	}
+	parts := make([]io.Reader, len(f.Data))
+	for i, e := range f.Data {
+		parts[i] = io.NewSectionReader(c, e.Off, e.Len)
+	}
+	return io.MultiReader(parts...)
+}
+
+// Close ends the Writer without an image if Finish was not called. It is idempotent.
+func (w *Writer) Close() error {
+	w.closed = true
+	err := w.meta.close()
+	if w.data != w.meta {
+		err = errors.Join(err, w.data.close())
+	}
+	w.tails.close()
+	return err
+}
+
+// encodeHeader returns what is before the data but for the superblock: device table and long prefixes,
+// from byte 0.
+func (w *Writer) encodeHeader() []byte {
+	b := make([]byte, disk.SuperOffset+disk.SuperSize)
+	if len(w.slots) > 0 {
+		b = append(b, make([]byte, disk.Align(int64(len(b)), disk.DeviceSize)-int64(len(b)))...)
+		for i := range w.slots {
+			b = append(b, make([]byte, disk.DeviceSize)...)
+			w.slots[i].encode((*[disk.DeviceSize]byte)(b[len(b)-disk.DeviceSize:]), w.uniaddr(i))
+		}
+	}
+	for _, p := range parsePrefixes(w.o.XattrPrefixes) {
+		b = p.Append(b)
+	}
+	return b
+}
+
+// uniaddr returns where device i begins in the unified address space: behind the image and the devices
+// before it. It is known once the image is complete.
+func (w *Writer) uniaddr(i int) int64 {
+	if w.meta == nil {
+		return 0
+	}
+	addr := w.meta.pos() >> w.bits
+	for _, s := range w.slots[:i] {
+		addr += s.blocks
+	}
+	return addr
+}
+
+func (s *deviceSlot) encode(b *[disk.DeviceSize]byte, uniaddr int64) {
+	d := disk.Device{
+		BlocksLo: uint32(s.blocks), BlocksHi: uint16(s.blocks >> 32),
+		UniAddrLo: uint32(uniaddr), UniAddrHi: uint16(uniaddr >> 32),
+	}
+	copy(d.Tag[:], s.tag)
+	d.Encode(b)
+}
+
+// writeSuper writes block 0: the image becomes one with it.
+func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
+	b := w.encodeHeader()
+	b = append(b, make([]byte, w.header-int64(len(b)))...)
+	s := w.super(p)
+	if s.UUID == [16]byte{} {
+		var err error
+		if s.UUID, err = w.metadataUUID(p); err != nil {
+			return s.UUID, err
+		}
+	}
+	s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
+	if !w.o.NoChecksum {
+		off, n := disk.ChecksumRange(w.bits)
+		covered := b[off:]
+		if int64(len(covered)) < n { // blocks of 512 and 1024 bytes: the header is longer than the range
+			panic("mkfs: header shorter than the checksum's range")
+		}
+		s.Checksum = disk.Checksum(covered[:n])
+		s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
+	}
+	_, err := w.f.WriteAt(b, 0)
+	return s.UUID, err
+}
+
+// super computes the superblock without UUID default and checksum.
+func (w *Writer) super(p *plan) disk.Superblock {
+	s := disk.Superblock{
+		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(len(p.inodes)),
+		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
+		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.first),
+	}
+	copy(s.VolumeName[:], w.o.Label)
+	if !w.o.NoChecksum {
+		s.Compat |= disk.HasChecksum
+	}
+	if p.x.used {
+		s.Compat |= disk.HasXattrFilter
+		s.XattrBlkAddr = uint32(p.metaBlock)
+	}
+	if p.wide {
+		s.Incompat |= disk.Has48Bit
+		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.first
+	}
+	if n := len(p.x.prefixes); n > 0 {
+		s.Incompat |= disk.HasXattrPrefixes
+		s.XattrPrefixCount = uint8(n)
+		s.XattrPrefixStart = uint32(w.devicesEnd() / 4)
+	}
+	if n := len(w.slots); n > 0 {
+		s.Incompat |= disk.HasDeviceTable
+		s.ExtraDevices = uint16(n)
+		s.DevtSlotOff = uint16(disk.Align(disk.SuperOffset+disk.SuperSize, disk.DeviceSize) / disk.DeviceSize)
+	}
+	if p.chunked {
+		s.Incompat |= disk.HasChunkedFile
+	}
+	return s
+}
+
+// devicesEnd returns the offset behind the device table, where the long prefixes begin.
+func (w *Writer) devicesEnd() int64 {
+	return disk.Align(disk.SuperOffset+disk.SuperSize, disk.DeviceSize) + int64(len(w.slots))*disk.DeviceSize
+}
+
+// metadataUUID derives a UUID (version 8, RFC 9562) from the metadata.
+func (w *Writer) metadataUUID(p *plan) (u [16]byte, err error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(w.f, p.base, p.end-p.base)); err != nil {
+		return u, err
+	}
+	return UUIDFrom(h.Sum(nil)), nil
+}
+
+// UUIDFrom makes a UUID of version 8 (RFC 9562) from the first 16 bytes of a digest.
+func UUIDFrom(digest []byte) (u [16]byte) {
+	copy(u[:], digest)
+	u[6] = u[6]&0x0f | 0x80
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}
