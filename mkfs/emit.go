@@ -52,7 +52,7 @@ func (w *Writer) emit(p *plan) error {
 		e.buf = p.x.append(e.buf[:0], a)
 		e.out.write(e.buf)
 	}
-	e.out.align(w.bs)
+	e.out.align(max(w.bs, w.o.SizeAlign))
 	e.at(p.end)
 	return nil
 }

@@ -37,6 +37,9 @@ type Options struct {
 	// Blob takes the data of all regular files as device 1 of the image. Needs ChunkSize.
 	Blob File
 
+	// SizeAlign pads the image to a multiple of it, a power of two; 0 means the block size.
+	SizeAlign int64
+
 	// Time says what becomes of modification times.
 	Time TimePolicy
 	// Timestamp is the time for TimeFixed and TimeClamp, in seconds since 1970.
@@ -137,6 +140,9 @@ func (o *Options) Validate() error {
 	}
 	if a := o.LargeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0) {
 		bad("alignment %d: not a power of two of at least a block (%d)", a, o.blockSize())
+	}
+	if a := o.SizeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0) {
+		bad("size alignment %d: not a power of two of at least a block (%d)", a, o.blockSize())
 	}
 	if o.Blob != nil && o.ChunkSize == 0 {
 		bad("a blob device needs a chunk size")

@@ -81,7 +81,7 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
 	p.lateBlock = p.dirBlock + p.dirs
 	p.sharedOff = (p.lateBlock + p.late) << w.bits
-	p.end = disk.Align(p.sharedOff+p.x.size, w.bs)
+	p.end = disk.Align(p.sharedOff+p.x.size, max(w.bs, w.o.SizeAlign))
 	if len(p.x.order) > 0 && (p.end-p.metaBlock<<w.bits)/4 > math.MaxUint32 {
 		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB of metadata before them")
 	}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package convert
+
+import (
+	"errors"
+	"os"
+)
+
+func insertRange(*os.File, int64) error { return errors.ErrUnsupported }

@@ -1,0 +1,64 @@
+package mkfs
+
+import (
+	"testing"
+
+	"github.com/laminafs/lamina/tree"
+)
+
+func TestCheapestChunkFollowsHolesAndKeepsTheIndexShort(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int64
+		data []tree.Extent
+		want uint8
+	}{
+		{"all hole: one entry", 64 << 30, []tree.Extent{}, 24},
+		{"one block at the end of 100 GiB", 100 << 30, []tree.Extent{{Off: 100<<30 - 4096, Len: 4096}}, 0},
+		{"dense", 1 << 20, []tree.Extent{{Off: 0, Len: 1 << 20}}, 8},
+		{"every second block", 64 << 10, []tree.Extent{{Off: 0, Len: 4096}, {Off: 8192, Len: 4096}, {Off: 16384, Len: 4096}, {Off: 24576, Len: 4096}}, 0},
+	} {
+		got := cheapestChunk(c.size, c.data, 12)
+		cost := func(bits uint8) int64 {
+			unit := int64(4096) << bits
+			return ((c.size-1)/unit+1)*8 + touched(c.data, c.size, unit)
+		}
+		for b := range uint8(31) {
+			if cost(b) < cost(got) {
+				t.Errorf("%s: %d blocks cost %d, %d would cost %d", c.name, 1<<got, cost(got), 1<<b, cost(b))
+			}
+		}
+		if c.name[:3] != "one" && got != c.want {
+			t.Errorf("%s: log2 = %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestTouchedCountsEachChunkOnceAndCutsTheLast(t *testing.T) {
+	data := []tree.Extent{{Off: 0, Len: 10}, {Off: 20, Len: 10}, {Off: 4090, Len: 10}, {Off: 9000, Len: 1000}}
+	if got := touched(data, 10000, 4096); got != 10000 {
+		t.Errorf("touched = %d, want all of 10000", got)
+	}
+	if got := touched(data[:2], 10000, 4096); got != 4096 {
+		t.Errorf("touched = %d, want one chunk", got)
+	}
+}
+
+func TestCommonUnitOfTarExtents(t *testing.T) {
+	for _, c := range []struct {
+		size int64
+		data []tree.Extent
+		bits uint8
+		ok   bool
+	}{
+		{1000, []tree.Extent{{Off: 0, Len: 1000}}, 1, true},
+		{1 << 20, []tree.Extent{{Off: 0, Len: 4096}, {Off: 8192, Len: 4096}}, 3, true},
+		{1 << 20, []tree.Extent{{Off: 100, Len: 412}}, 0, false},
+		{1 << 20, []tree.Extent{{512, 1<<20 - 512}}, 0, true},
+	} {
+		bits, ok := commonUnit(c.size, c.data)
+		if ok != c.ok || bits != c.bits {
+			t.Errorf("%v: %d %v, want %d %v", c.data, bits, ok, c.bits, c.ok)
+		}
+	}
+}
