@@ -54,7 +54,7 @@ func TestCommonUnitOfTarExtents(t *testing.T) {
 		{1000, []tree.Extent{{Off: 0, Len: 1000}}, 1, true},
 		{1 << 20, []tree.Extent{{Off: 0, Len: 4096}, {Off: 8192, Len: 4096}}, 3, true},
 		{1 << 20, []tree.Extent{{Off: 100, Len: 412}}, 0, false},
-		{1 << 20, []tree.Extent{{512, 1<<20 - 512}}, 0, true},
+		{1 << 20, []tree.Extent{{Off: 512, Len: 1<<20 - 512}}, 0, true},
 	} {
 		bits, ok := commonUnit(c.size, c.data)
 		if ok != c.ok || bits != c.bits {
