@@ -17,6 +17,8 @@ type Options struct {
 	// UUID of the file system; Writer.SetUUID gives it later, when it depends on the stream. If it stays
 	// zero, it is derived from the metadata.
 	UUID [16]byte
+	// NoUUID leaves the UUID zero.
+	NoUUID bool
 	// Label is the volume name, at most 15 bytes.
 	Label string
 

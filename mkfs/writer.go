@@ -266,7 +266,7 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 	b := w.encodeHeader()
 	b = append(b, make([]byte, w.header-int64(len(b)))...)
 	s := w.super(p)
-	if s.UUID == [16]byte{} {
+	if s.UUID == [16]byte{} && !w.o.NoUUID {
 		var err error
 		if s.UUID, err = w.metadataUUID(p); err != nil {
 			return s.UUID, err

@@ -24,7 +24,7 @@ func index(in io.Reader, out mkfs.File, also func([]byte) error, o Options) (Res
 		_ = w.Close()
 		return r, err
 	}
-	if o.Mkfs.UUID == [16]byte{} {
+	if o.Mkfs.UUID == [16]byte{} && !o.Mkfs.NoUUID {
 		w.SetUUID(mkfs.UUIDFrom(r.digest()))
 	}
 	r.Summary, err = w.Finish(t, mkfs.Tar{Size: r.TarSize, Digest: r.digest()})

@@ -49,7 +49,7 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 		_ = w.Close()
 		return r, err
 	}
-	if o.Mkfs.UUID == [16]byte{} {
+	if o.Mkfs.UUID == [16]byte{} && !o.Mkfs.NoUUID {
 		w.SetUUID(mkfs.UUIDFrom(r.digest()))
 	}
 	r.Summary, err = w.Finish(t)
