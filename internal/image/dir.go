@@ -19,10 +19,11 @@ type DirBlock struct {
 
 // Dirent is an entry of a directory. Name is shared and must not be changed or kept.
 type Dirent struct {
-	Name []byte
-	NID  uint64
-	Type disk.FileType
-	Off  int64 // byte address of the entry
+	Name    []byte
+	NID     uint64
+	Off     int64 // byte address of the entry
+	NameOff int   // of the name in the block
+	Type    disk.FileType
 }
 
 // IsDot tells whether the entry is "." or "..".
@@ -75,6 +76,9 @@ func (d *DirBlock) bad(k int, field string, got any, why string) error {
 // Len returns the number of entries.
 func (d *DirBlock) Len() int { return d.n }
 
+// NamesOff returns where in the block the names start.
+func (d *DirBlock) NamesOff() int { return d.n * disk.DirentSize }
+
 // Bytes returns the block. It is shared and must not be changed.
 func (d *DirBlock) Bytes() []byte { return d.bytes }
 
@@ -83,7 +87,7 @@ func (d *DirBlock) Bytes() []byte { return d.bytes }
 func (d *DirBlock) Entry(k int) (Dirent, error) {
 	var e disk.Dirent
 	e.Decode((*[disk.DirentSize]byte)(d.bytes[k*disk.DirentSize:]))
-	out := Dirent{NID: e.NID, Type: e.FileType, Off: d.Off + int64(k)*disk.DirentSize}
+	out := Dirent{NID: e.NID, Type: e.FileType, Off: d.Off + int64(k)*disk.DirentSize, NameOff: int(e.NameOff)}
 	start, end := int(e.NameOff), len(d.bytes)
 	if k+1 < d.n {
 		end = int(binary.LittleEndian.Uint16(d.bytes[(k+1)*disk.DirentSize+8:]))
