@@ -9,8 +9,10 @@ it prints what a container sees: whiteouts applied and gone.
 Where the formats leave a choice, the choice is that of containerd's archive package, and it is marked
 CHOICE below.
 """
+import base64
 import re
 import sys
+from urllib.parse import unquote_to_bytes
 
 import listing
 
@@ -142,9 +144,11 @@ class Archive:
                 body = self.pread(at, self.checked(h.size, at))
                 at += -(-h.size // BLOCK) * BLOCK
                 if h.type == b'x':
+                    if pax is not None:
+                        raise Refuse('extended header follows an extended header')
                     pax = pax_records(body)
                 elif h.type == b'g':
-                    glob.update(pax_records(body))
+                    glob = dict(pax_records(body))
                 elif h.type == b'L':
                     longname = cstring(body)
                 else:
@@ -174,7 +178,9 @@ class Archive:
                 set_(h, last[key])
         if h.type in HEADER_ONLY and h.type:
             h.size = 0
-        h.xattrs = {k[13:]: v for k, v in last.items() if k.startswith(b'SCHILY.xattr.')}
+        h.xattrs = {unquote_to_bytes(k[18:]): base64.b64decode(v + b'=' * (-len(v) % 4))
+                    for k, v in last.items() if k.startswith(b'LIBARCHIVE.xattr.')}
+        h.xattrs.update({k[13:]: v for k, v in last.items() if k.startswith(b'SCHILY.xattr.')})
         stored = h.size
         if h.size < 0 or at + h.size > self.size:
             raise Refuse('%r: size %d at %d' % (h.name, h.size, at))
@@ -189,7 +195,7 @@ class Archive:
         for off, n in h.map:
             h.pieces.append((off, n, used))
             used += n
-        if used - at > stored:
+        if used - at != stored and (h.type == b'S' or sparse):
             raise Refuse('%r: sparse map of %d bytes, %d stored' % (h.name, used - at, stored))
         return at + -(-stored // BLOCK) * BLOCK
 
@@ -262,8 +268,8 @@ SETTERS = {
 # ---- headers to a tree ------------------------------------------------------------------------------
 
 KINDS = {b'0': 'file', b'\0': 'file', b'7': 'file', b'S': 'file', b'1': 'link', b'2': 'symlink', b'3': 'char',
-         b'4': 'block', b'5': 'dir', b'6': 'fifo'}
-IGNORED = b'VMNI'  # GNU: volume header, continuation, old names; Solaris: inode metadata
+         b'4': 'block', b'5': 'dir', b'6': 'fifo', b'D': 'dir'}
+IGNORED = b'V'  # GNU: the name of a volume
 
 
 def components(path):
@@ -296,6 +302,9 @@ class Tree:
                 if not make:
                     raise Refuse('%r is not there' % c)
                 n = at[-1].children[c] = Node('dir')
+            elif make and n.whiteout():
+                n = at[-1].children[c] = Node('dir')
+                n.xattrs[b'trusted.overlay.opaque'] = b'y'
             if n.kind == 'symlink':
                 links += 1
                 if links > MAX_SYMLINKS:
@@ -319,11 +328,11 @@ class Tree:
             kind = 'dir'
         parts = components(h.name)
         if not parts:
-            if kind != 'dir':
-                raise Refuse('the root is no %s' % kind)
-            return self.fill(self.root, h, archive)
-        if any(p.startswith(b'.wh..wh.') and p != b'.wh..wh..opq' for p in parts):
-            return  # CHOICE: metadata of aufs itself
+            if kind == 'dir':  # CHOICE: an entry that names the root but is no directory is left out
+                self.fill(self.root, h, archive)
+            return
+        if any(p in (b'.wh..wh.aufs', b'.wh..wh.orph', b'.wh..wh.plnk') for p in parts):
+            return  # metadata of aufs itself
         parent, name = self.directory(parts[:-1], True), parts[-1]
         if name == b'.wh..wh..opq':
             parent.xattrs[b'trusted.overlay.opaque'] = b'y'
@@ -337,7 +346,9 @@ class Tree:
             return self.link(parent, name, h)
         if kind == 'dir' and old is not None and old.kind == 'dir':
             return self.fill(old, h, archive)
-        parent.children[name] = self.fill(Node(kind), h, archive)
+        n = parent.children[name] = self.fill(Node(kind), h, archive)
+        if kind == 'dir' and old is not None and old.whiteout():
+            n.xattrs[b'trusted.overlay.opaque'] = b'y'  # it does not show what the whiteout hides
 
     def link(self, parent, name, h):
         parts = components(h.link)
@@ -351,13 +362,12 @@ class Tree:
     def fill(self, n, h, archive):
         if not (0 <= h.uid < 1 << 32 and 0 <= h.gid < 1 << 32):
             raise Refuse('%r: owner %d:%d' % (h.name, h.uid, h.gid))
-        opaque = n.xattrs.get(b'trusted.overlay.opaque')
         n.mode, n.uid, n.gid, n.sec, n.nsec, n.implied = h.mode & 0o7777, h.uid, h.gid, h.sec, h.nsec, False
-        n.xattrs = dict(h.xattrs)
-        if opaque:
-            n.xattrs[b'trusted.overlay.opaque'] = opaque
+        n.xattrs.update(h.xattrs)  # CHOICE: a directory that comes twice has the attributes of both
         if n.kind == 'symlink':
-            n.target = h.link
+            n.mode, n.target = 0o777, h.link  # as symlink(2) makes them
+            if not 0 < len(n.target) < 4096:
+                raise Refuse('%r: target of %d bytes' % (h.name, len(n.target)))
         elif n.kind in ('char', 'block'):
             n.rdev = h.rdev
         elif n.kind == 'file':
@@ -369,7 +379,18 @@ def read(path):
     t, a = Tree(), Archive(path)
     for h in a.members():
         t.add(h, a)
+    mark_origins(t.root)
     return t
+
+
+def mark_origins(root):
+    """CHOICE: what mkfs.erofs does, so that overlayfs does not show whiteouts of a directory that is in one layer only."""
+    stack = [root]
+    while stack:
+        d = stack.pop()
+        stack += [c for c in d.children.values() if c.kind == 'dir']
+        if any(c.whiteout() for c in d.children.values()):
+            d.xattrs.setdefault(b'trusted.overlay.origin', b'')
 
 
 # ---- layers -----------------------------------------------------------------------------------------
@@ -378,7 +399,7 @@ def merge(lower, upper):
     """Puts the directory upper over lower, whiteouts applied; both stay as they are."""
     out = Node('dir')
     out.__dict__.update({k: v for k, v in upper.__dict__.items() if k != 'children'}, children={})
-    out.xattrs = {k: v for k, v in upper.xattrs.items() if k != b'trusted.overlay.opaque'}
+    out.xattrs = {k: v for k, v in upper.xattrs.items() if k not in (b'trusted.overlay.opaque', b'trusted.overlay.origin')}
     below = {} if lower is None or b'trusted.overlay.opaque' in upper.xattrs else lower.children
     if upper.implied and lower is not None:  # CHOICE: a directory that upper only implies keeps what lower says of it
         for k in ('mode', 'uid', 'gid', 'sec', 'nsec', 'xattrs', 'implied'):
