@@ -46,6 +46,7 @@ func (im *Image) openDevices(extra []io.ReaderAt, o Options) error {
 		d.Slot.Decode((*[disk.DeviceSize]byte)(b))
 		if !im.Flat {
 			d.Window = NewWindow(extra[i], fmt.Sprintf("device %d: ", i+1))
+			d.Window.setBlock(im.bits)
 		}
 		im.Devices = append(im.Devices, d)
 	}

@@ -104,7 +104,7 @@ func (d *DirBlock) Entry(k int) (Dirent, error) {
 	if len(name) == 0 || len(name) > disk.MaxNameLen {
 		return out, d.bad(k, "name", len(name), "length is not from 1 to 255")
 	}
-	if i := bytes.IndexAny(name, "/\x00"); i >= 0 {
+	if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 {
 		return out, d.bad(k, "name", name, "has a slash or a NUL")
 	}
 	out.Name = name

@@ -38,6 +38,7 @@ func (im *Image) openSuper(Options) error {
 		im.Super.DecodeExt((*[disk.SuperSlotSize]byte)(b))
 	}
 	im.bits = im.Super.BlockBits
+	w.setBlock(im.bits)
 	im.metaBase = int64(im.Super.MetaBlkAddr) << im.bits
 	return nil
 }

@@ -11,23 +11,24 @@ import (
 )
 
 const (
-	// pageSize is the unit of the cache. It is the largest block, so a block never crosses a page.
-	pageBits = disk.MaxBlockBits
-	pageSize = 1 << pageBits
-	// cachePages bounds the cache of a window to 4 MiB: enough for the inodes and directories that a
-	// walk goes back and forth between.
-	cachePages = 64
+	// pageBits is log2 of the unit of the cache, unless blocks are larger: a block never crosses a
+	// page. More would read faster where metadata is dense and slower where it is not.
+	pageBits = 12
+	// cacheSize bounds the cache of a window: enough for the inodes and directories that a walk goes
+	// back and forth between.
+	cacheSize = 4 << 20
 	// MaxRead bounds what Read returns: the longest structure of the format, an xattr area.
 	MaxRead = disk.XattrMaxArea
 )
 
 // Window is a device as the reader sees it: the only place where numbers from outside meet lengths.
-// Small reads go through a cache of pageSize*cachePages bytes. It may be used by several goroutines.
+// Small reads go through a cache of cacheSize bytes. It may be used by several goroutines.
 type Window struct {
 	r     io.ReaderAt
 	name  string       // in front of Field in errors: "" or "device 1: "
 	end   atomic.Int64 // length + 1 once a read has met the end, else 0
-	cache [cachePages]atomic.Pointer[page]
+	bits  uint8        // log2 of a page
+	cache [cacheSize >> pageBits]atomic.Pointer[page]
 }
 
 // page is a piece of the device, immutable; short if the device ends in it.
@@ -37,7 +38,17 @@ type page struct {
 }
 
 // NewWindow returns a window on r. The name stands in front of the field in errors.
-func NewWindow(r io.ReaderAt, name string) *Window { return &Window{r: r, name: name} }
+func NewWindow(r io.ReaderAt, name string) *Window {
+	return &Window{r: r, name: name, bits: pageBits}
+}
+
+// setBlock makes pages as large as blocks. Nothing may use the window meanwhile.
+func (w *Window) setBlock(bits uint8) {
+	if bits > w.bits {
+		clear(w.cache[:])
+		w.bits = bits
+	}
+}
 
 // Read returns n bytes at off; field names in errors what they are. The bytes are shared: they must
 // not be changed, and who keeps them keeps the page around them. Numbers out of range, n above
@@ -52,10 +63,10 @@ func (w *Window) Read(off, n int64, field string) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	no := off >> pageBits
-	if (off+n-1)>>pageBits == no {
+	no := off >> w.bits
+	if (off+n-1)>>w.bits == no {
 		data, err := w.page(no)
-		if at := off & (pageSize - 1); err == nil && at+n <= int64(len(data)) {
+		if at := off - no<<w.bits; err == nil && at+n <= int64(len(data)) {
 			return data[at : at+n : at+n], nil
 		}
 	}
@@ -66,12 +77,16 @@ func (w *Window) Read(off, n int64, field string) ([]byte, error) {
 func (w *Window) gather(off, n int64, field string) ([]byte, error) {
 	b := make([]byte, n)
 	for done := int64(0); done < n; {
-		at := off + done
-		data, err := w.page(at >> pageBits)
-		if err != nil || int64(len(data)) <= at&(pageSize-1) {
-			return b, w.Fill(b, off, field) // exactly these bytes may be there all the same
+		no := (off + done) >> w.bits
+		at := off + done - no<<w.bits
+		data, err := w.page(no)
+		if err != nil || int64(len(data)) <= at {
+			if err := w.Fill(b, off, field); err != nil { // exactly these bytes may be there all the same
+				return nil, err
+			}
+			return b, nil
 		}
-		done += int64(copy(b[done:], data[at&(pageSize-1):]))
+		done += int64(copy(b[done:], data[at:]))
 	}
 	return b, nil
 }
@@ -109,25 +124,23 @@ func (w *Window) bad(off int64, field string, got any, why string) error {
 
 // page returns a page of the device, from the cache or through it.
 func (w *Window) page(no int64) ([]byte, error) {
-	slot := &w.cache[no%cachePages]
+	slot := &w.cache[no&(cacheSize>>w.bits-1)]
 	if p := slot.Load(); p != nil && p.no == no {
 		return p.data, nil
 	}
-	buf := make([]byte, pageSize)
-	n, err := w.r.ReadAt(buf, no<<pageBits)
-	if n < pageSize {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = nil
-			if n > 0 || no == 0 {
-				w.end.Store(no<<pageBits + int64(n) + 1)
-			}
-		}
-		if err != nil {
+	p := &page{no: no, data: make([]byte, 1<<w.bits)}
+	n, err := w.r.ReadAt(p.data, no<<w.bits)
+	if n < len(p.data) {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
+		if n > 0 || no == 0 {
+			w.end.Store(no<<w.bits + int64(n) + 1)
+		}
+		p.data = p.data[:n]
 	}
-	slot.Store(&page{no: no, data: buf[:n]})
-	return buf[:n], nil
+	slot.Store(p)
+	return p.data, nil
 }
 
 // Size finds the length of the device with at most 64 small reads.
@@ -137,7 +150,7 @@ func (w *Window) Size() (int64, error) {
 	}
 	lo, hi := int64(0), int64(math.MaxInt64) // [0, lo) exists, byte hi does not
 	var b [1]byte
-	for probe := int64(pageSize); lo < hi; {
+	for probe := int64(1 << pageBits); lo < hi; {
 		n, err := w.r.ReadAt(b[:], probe-1)
 		switch {
 		case n == 1:
