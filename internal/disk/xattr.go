@@ -143,6 +143,9 @@ const (
 	LongPrefixMaxInfix = 255
 )
 
+// Decode fills p from the bytes of an entry behind its size: 1 to 1+LongPrefixMaxInfix of them.
+func (p *LongPrefix) Decode(b []byte) { p.BaseIndex, p.Infix = b[0], string(b[1:]) }
+
 // Append appends the encoded entry to b.
 func (p *LongPrefix) Append(b []byte) []byte {
 	start := len(b)
