@@ -3,19 +3,24 @@ package tree
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
 // FuzzDirectory runs a program of two-byte instructions against a directory and a map.
 func FuzzDirectory(f *testing.F) {
-	f.Add([]byte("\x00a\x00b\x00c\x01b\x03 \x00b\x00a"))
-	long := []byte{}
-	for i := range 60 {
-		long = append(long, byte(i%2), byte(i*37))
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for _, names := range []int{3, 20, 200} {
+		program := make([]byte, 2000)
+		for i := 0; i < len(program); i += 2 {
+			program[i], program[i+1] = byte(rnd.IntN(5)), byte(255-rnd.IntN(names))
+			if rnd.IntN(3) == 0 {
+				program[i] = 0
+			}
+		}
+		f.Add(program)
 	}
-	f.Add(long)
-	f.Add(slices.Concat(long, []byte{3, 0}, long, []byte{4, 0}, long))
 	f.Fuzz(func(t *testing.T, program []byte) {
 		d, model := NewDir(0), map[string]*Node{}
 		for ; len(program) >= 2; program = program[2:] {

@@ -130,19 +130,18 @@ func (n *Node) SetXattrs(list []Xattr) {
 	n.Xattrs = last
 }
 
-// SetXattr adds or replaces an extended attribute and keeps Xattrs sorted.
+// SetXattr adds or replaces an extended attribute and keeps Xattrs sorted. Like RemoveXattr it makes a
+// new slice, so nodes may share one.
 func (n *Node) SetXattr(name, value string) {
-	i := 0
-	for i < len(n.Xattrs) && n.Xattrs[i].Name < name {
-		i++
-	}
-	if i < len(n.Xattrs) && n.Xattrs[i].Name == name {
+	i, found := slices.BinarySearchFunc(n.Xattrs, name, func(x Xattr, name string) int {
+		return strings.Compare(x.Name, name)
+	})
+	if found {
+		n.Xattrs = slices.Clone(n.Xattrs)
 		n.Xattrs[i].Value = value
 		return
 	}
-	n.Xattrs = append(n.Xattrs, Xattr{})
-	copy(n.Xattrs[i+1:], n.Xattrs[i:])
-	n.Xattrs[i] = Xattr{name, value}
+	n.Xattrs = slices.Insert(slices.Clip(n.Xattrs), i, Xattr{name, value})
 }
 
 // RemoveXattr deletes an extended attribute if it is there.
