@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/internal/oci"
+	"github.com/laminafs/lamina/tartree"
 )
 
 // Exit codes. Scripts rely on them; the table below is printed by `lamina help exit-codes`.
@@ -70,8 +72,8 @@ func (c *codeError) Error() string {
 }
 func (c *codeError) Unwrap() error { return c.err }
 
-// corruptErrors are the errors that say "the bytes are wrong" beside disk.ErrCorrupt.
-var corruptErrors = []error{disk.ErrCorrupt, io.ErrUnexpectedEOF}
+// corruptErrors are the errors that say "the bytes are wrong".
+var corruptErrors = []error{erofs.ErrCorrupt, tartree.ErrArchive, oci.ErrInvalid, io.ErrUnexpectedEOF}
 
 // exitCode is the row of the table for an error.
 func exitCode(err error) int {

@@ -61,6 +61,7 @@ Linux kernel mounts, and reads, checks, merges, mounts and runs them.`,
 // commands are the verbs in the order of the help.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
+		newBuild(e),
 		newVersion(e),
 	}
 }

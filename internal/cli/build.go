@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/laminafs/lamina/internal/convert"
+	"github.com/laminafs/lamina/mkfs"
+	"github.com/laminafs/lamina/tartree"
+	"github.com/laminafs/lamina/tree"
+)
+
+// buildJob is one conversion: the build command and the mkfs.erofs front end fill it in.
+type buildJob struct {
+	input   string // path or "-"
+	output  string
+	blob    string   // second output: file data as device 1
+	devices []string // of an EROFS image as input
+	options convert.Options
+
+	index  bool   // make a tar index
+	single bool   // index and tar in one file
+	tarOut string // where the uncompressed tar of a two-file index goes
+	diffID string // what the digest of the uncompressed input must be
+
+	progress progressFlag
+	warn     func(text string)
+}
+
+// buildResult is what a conversion says about itself.
+type buildResult struct {
+	convert.Result
+	kind     sourceKind
+	warnings int
+}
+
+const buildLong = `Convert a layer or a directory into an EROFS image.
+
+INPUT is a tar, plain or compressed with gzip or zstd (seen by its first bytes; - is stdin), a
+directory, or an EROFS image, which is laid out anew. Same input and flags give the same bytes. OUT
+is written beside its place, synced and renamed: it is there whole or not at all.
+
+With --tar-index the image has metadata only and refers to the uncompressed tar as its device.
+INPUT, if it is an uncompressed tar, is that device and nothing is copied; else --tar-out says where
+the uncompressed tar goes. With --single-file, OUT is the index with the tar behind it.`
+
+func newBuild(e *env) *cobra.Command {
+	var job buildJob
+	var flags imageFlags
+	var asJSON, quiet bool
+	cmd := &cobra.Command{
+		Use:   "build [flags] -o OUT INPUT",
+		Short: "Convert a layer, a directory or an image into an EROFS image",
+		Long:  buildLong,
+		Example: `  lamina build -o layer.erofs layer.tar.gz
+  zstd -dc layer.tar.zst | lamina build -o layer.erofs --json -
+  lamina build -o root.erofs --mtime 0 --owner 0:0 rootfs/
+  lamina build -o layer.index --tar-index layer.tar && mount -t erofs -o device=layer.tar layer.index /mnt
+  lamina build -o layer.erofs --tar-index --single-file layer.tar.gz`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) (err error) {
+			job.input = args[0]
+			if err := job.complete(&flags, asJSON); err != nil {
+				return err
+			}
+			if !quiet {
+				job.warn = func(text string) { e.warn("%s", text) }
+			}
+			r, err := e.build(&job)
+			if err != nil || quiet && !asJSON || isStdout(job.output) {
+				return err
+			}
+			return e.printBuild(&job, r, asJSON)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVarP(&job.output, "output", "o", "", "image to write (required; - is stdout)")
+	fs.BoolVar(&job.index, "tar-index", false, "write metadata only, for the uncompressed tar as device")
+	fs.BoolVar(&job.single, "single-file", false, "with --tar-index: put the tar behind the index")
+	fs.StringVar(&job.tarOut, "tar-out", "", "with --tar-index: write the uncompressed tar here")
+	fs.StringVar(&job.blob, "blob", "", "write the data of all files here, as device 1 (needs --chunk-size)")
+	fs.StringArrayVar(&job.devices, "device", nil, "extra device of an EROFS image as INPUT (repeatable)")
+	fs.StringVar(&job.diffID, "diff-id", "", "fail unless the uncompressed tar has this digest")
+	flags.register(fs)
+	fs.BoolVar(&asJSON, "json", false, "print a summary as JSON")
+	fs.BoolVarP(&quiet, "quiet", "q", false, "print neither summary nor warnings")
+	job.progress.register(fs)
+	return cmd
+}
+
+func isStdout(path string) bool { return path == "-" || path == "/dev/stdout" }
+
+// complete fills the options and checks what flags say together.
+func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
+	if j.options, err = flags.options(); err != nil {
+		return err
+	}
+	if j.index && flags.blockSize == "4096" {
+		j.options.Mkfs.BlockSize = 0 // 512, the only one there is
+	}
+	switch {
+	case j.output == "":
+		return errNoOutput
+	case asJSON && isStdout(j.output):
+		return usagef("--json: the image itself goes to stdout")
+	case !j.index && (j.single || j.tarOut != ""):
+		return usagef("--single-file and --tar-out need --tar-index")
+	case j.single && j.tarOut != "":
+		return errBothOf("--single-file", "--tar-out")
+	}
+	o := j.options.Mkfs
+	if j.blob != "" {
+		o.Blob = nowhere{}
+	}
+	return joinUsage(o.Validate())
+}
+
+// nowhere stands for the blob device while options are validated.
+type nowhere struct{ mkfs.File }
+
+// build converts and commits the outputs; after an error there are none.
+func (e *env) build(j *buildJob) (r buildResult, err error) {
+	src, err := e.openSource(j.input)
+	if err != nil {
+		return r, err
+	}
+	defer src.close()
+	r.kind = src.kind
+	switch {
+	case j.index && src.kind != sourceStream:
+		return r, usagef("%s: a tar index needs a tar", j.input)
+	case j.diffID != "" && src.kind != sourceStream:
+		return r, usagef("%s: --diff-id: only a tar has one", j.input)
+	}
+	out, err := e.create(j.output)
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = out.Close() }() // after Commit it does nothing
+	outs := []*output{out}
+	for _, extra := range []string{j.blob, j.tarOut} {
+		if extra == "" {
+			continue
+		}
+		f, err := e.create(extra)
+		if err != nil {
+			return r, err
+		}
+		defer func() { _ = f.Close() }()
+		outs = append(outs, f)
+	}
+	if j.blob != "" {
+		j.options.Mkfs.Blob = outs[1].File.File
+	}
+	p, err := e.startProgress(j.progress, j.input, src.size)
+	if err != nil {
+		return r, err
+	}
+	err = e.convert(j, src, outs, p, &r)
+	p.close()
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", j.input, err)
+	}
+	for i := range outs { // the image last: it needs the others
+		if err := outs[len(outs)-1-i].Commit(); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// convert fills the outputs: the image, then the blob or the tar.
+func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *buildResult) (err error) {
+	j.options.Tar.Warn = func(w tartree.Warning) {
+		r.warnings++
+		j.warning(fmt.Sprintf("%s: offset %d: %q: %s", j.input, w.Off, w.Name, w.Text))
+	}
+	out := outs[0].File.File
+	switch src.kind {
+	case sourceDir:
+		return e.convertDir(j, src, outs[0], p, r)
+	case sourceImage:
+		return e.convertImage(j, outs[0], p, r)
+	}
+	in := e.reader(p.reader(src.file))
+	switch {
+	case j.index && j.single:
+		r.Result, err = convert.IndexedTar(in, out, j.options)
+	case j.index && j.tarOut != "":
+		r.Result, err = indexAndTar(in, out, outs[1], j.options)
+	case j.index:
+		r.Result, err = convert.Index(in, out, j.options)
+		if err == nil && (r.Compression != tartree.None || src.size < 0) {
+			err = usagef("is no plain file with an uncompressed tar: --tar-out or --single-file is needed")
+		}
+	default:
+		r.Result, err = convert.Layer(in, out, j.options)
+	}
+	if err == nil && j.diffID != "" && r.DiffID != j.diffID {
+		err = &codeError{exitCorrupt, fmt.Errorf("the uncompressed tar has the digest %s, not %s", r.DiffID, j.diffID)}
+	}
+	return err
+}
+
+func (j *buildJob) warning(text string) {
+	if j.warn != nil {
+		j.warn(text)
+	}
+}
+
+// indexAndTar writes the index and, on the way, the tar that it refers to.
+func indexAndTar(in io.Reader, index mkfs.File, tar io.Writer, o convert.Options) (convert.Result, error) {
+	plain, compression, err := tartree.Decompress(in)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	r, err := convert.Index(io.TeeReader(plain, tar), index, o)
+	r.Compression = compression
+	return r, errors.Join(err, plain.Close())
+}
+
+// convertImage lays an EROFS image out anew.
+func (e *env) convertImage(j *buildJob, out *output, p *progress, r *buildResult) error {
+	path := j.input
+	if path == "-" {
+		path = "/dev/stdin" // an image redirected to stdin can be read anywhere
+	}
+	im, err := openImage(path, 0, j.devices)
+	if err != nil {
+		return err
+	}
+	defer im.close()
+	t, err := im.Tree()
+	if err != nil {
+		return err
+	}
+	return e.writeTree(j, t, out, p, r)
+}
+
+// writeTree makes an image of a tree whose contents lie elsewhere.
+func (e *env) writeTree(j *buildJob, t *tree.Tree, out *output, p *progress, r *buildResult) error {
+	j.options.Mkfs.Observe = func(ev mkfs.Event) { p.set(ev.Bytes) }
+	w, err := mkfs.New(out.File.File, j.options.Mkfs)
+	if err != nil {
+		return err
+	}
+	if j.options.Edit != nil {
+		if err := j.options.Edit(t); err != nil {
+			return errors.Join(err, w.Close())
+		}
+	}
+	r.Summary, err = w.Finish(t)
+	return err
+}
