@@ -94,6 +94,12 @@ func TestDiffHoldsAllNamesOfALinkedFileOrNone(t *testing.T) {
 	if want := []string{"b"}; !slices.Equal(got, want) {
 		t.Errorf("broken link: %q, want %q", got, want)
 	}
+	lower = plant(map[string]*Node{"a": file("1"), "b": file("1")})
+	upper = plant(map[string]*Node{"a": one, "b": one}) // equal files have become one
+	got = layerNames(t, lower, upper, DiffOptions{})
+	if want := []string{"a", "b"}; !slices.Equal(got, want) {
+		t.Errorf("made link: %q, want %q", got, want)
+	}
 }
 
 func TestDiffComparesBytesUnlessTimesAreTrusted(t *testing.T) {

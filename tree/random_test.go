@@ -33,7 +33,7 @@ func (r *random) dir(layer bool, depth int) *Node {
 	n := NewDir(uint32(0o700 + r.byte(3)))
 	r.meta(n)
 	if layer && r.byte(5) == 1 {
-		n.SetXattr(OpaqueXattr, "y")
+		n.SetXattr(OpaqueXattr, []string{"y", "y", "n"}[r.byte(3)])
 	}
 	if layer && r.byte(7) == 1 {
 		n.SetImplied(true)
