@@ -27,6 +27,7 @@ var table = map[string]row{
 	"tartree":        {1, true},
 	"dirtree":        {1, true},
 	"internal/image": {1, false},
+	"internal/oci":   {1, false},
 
 	"erofs": {2, true},
 	"mkfs":  {2, true},

@@ -193,9 +193,9 @@ func (im *Image) readManifest(desc v1.Descriptor, b []byte) error {
 
 // layerTypes are the media types of tar changesets.
 var layerTypes = map[string]bool{
-	v1.MediaTypeImageLayer:     true,
-	v1.MediaTypeImageLayerGzip: true,
-	v1.MediaTypeImageLayerZstd: true,
+	v1.MediaTypeImageLayer:                                         true,
+	v1.MediaTypeImageLayerGzip:                                     true,
+	v1.MediaTypeImageLayerZstd:                                     true,
 	"application/vnd.oci.image.layer.nondistributable.v1.tar":      true,
 	"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": true,
 	"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd": true,
