@@ -1,0 +1,195 @@
+package tartree
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+const (
+	// The ring is what a decoder may be ahead of its consumers.
+	ringBuffers = 6
+	ringBuffer  = 256 << 10
+)
+
+// errClosed is what a source returns after Close.
+var errClosed = errors.New("tartree: read after Close")
+
+// ring hands the buffers that one goroutine fills to the consumer, and to the tap if there is one,
+// without copying. A buffer is filled again when both are done with it.
+type ring struct {
+	free chan []byte // capacity ringBuffers: sending never blocks
+	full chan []byte
+	stop chan struct{}
+	err  error // of the goroutine that fills; set before full is closed
+
+	tap     io.Writer
+	tapErr  error
+	tapped  chan []byte // windows for the tap
+	release chan []byte // windows that the tap is done with, in order
+
+	cur, rest []byte // what the consumer has; what it has not read of it
+	final     error
+	done      sync.WaitGroup
+	once      sync.Once
+}
+
+// newRing starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill
+// returns how many bytes it put into the buffer.
+func newRing(fill func([]byte) (int, error), tap io.Writer) *ring {
+	g := &ring{
+		free: make(chan []byte, ringBuffers),
+		full: make(chan []byte, ringBuffers),
+		stop: make(chan struct{}),
+		tap:  tap,
+	}
+	for range ringBuffers {
+		g.free <- nil // allocated when they are needed
+	}
+	if tap != nil {
+		g.tapped = make(chan []byte, ringBuffers)
+		g.release = make(chan []byte, ringBuffers)
+		g.done.Go(g.feedTap)
+	}
+	g.done.Go(func() { g.produce(fill) })
+	return g
+}
+
+// produce runs on a goroutine of its own until the end of the stream or Close.
+func (g *ring) produce(fill func([]byte) (int, error)) {
+	defer close(g.full)
+	if g.tap != nil {
+		defer close(g.tapped)
+	}
+	for empty := 0; ; {
+		var b []byte
+		select {
+		case b = <-g.free:
+		case <-g.stop:
+			g.err = errClosed
+			return
+		}
+		if b == nil {
+			b = make([]byte, ringBuffer)
+		}
+		b = b[:ringBuffer]
+		n, err := fill(b)
+		if empty++; n > 0 {
+			empty = 0
+			if g.tap != nil {
+				g.tapped <- b[:n]
+			}
+			g.full <- b[:n]
+		} else {
+			g.free <- b
+		}
+		if empty > maxEmpty && err == nil {
+			err = io.ErrNoProgress
+		}
+		if err != nil {
+			g.err = err
+			return
+		}
+	}
+}
+
+// feedTap runs on a goroutine of its own. After a failure of the tap it only keeps the buffers going.
+func (g *ring) feedTap() {
+	defer close(g.release)
+	for b := range g.tapped {
+		if g.tapErr == nil {
+			_, g.tapErr = g.tap.Write(b)
+		}
+		g.release <- b
+	}
+}
+
+// NextWindow implements Windower.
+func (g *ring) NextWindow() ([]byte, error) {
+	if len(g.rest) > 0 {
+		b := g.rest
+		g.rest = nil
+		return b, nil
+	}
+	g.recycle()
+	if g.final != nil {
+		return nil, g.final
+	}
+	b, ok := <-g.full
+	if !ok {
+		g.final = g.finish()
+		return nil, g.final
+	}
+	g.cur = b
+	return b, nil
+}
+
+// recycle gives the current buffer back once the tap is done with it too.
+func (g *ring) recycle() {
+	if g.cur == nil {
+		return
+	}
+	if g.tap != nil {
+		<-g.release
+	}
+	g.free <- g.cur
+	g.cur = nil
+}
+
+// finish waits for the goroutines, which are at their end, and returns what the stream ends with.
+func (g *ring) finish() error {
+	g.done.Wait()
+	if g.tapErr != nil && errors.Is(g.err, io.EOF) {
+		return g.tapErr
+	}
+	return g.err
+}
+
+// Read implements io.Reader.
+func (g *ring) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b, err := g.NextWindow()
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, b)
+	g.rest = b[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo.
+func (g *ring) WriteTo(w io.Writer) (int64, error) {
+	var n int64
+	for {
+		b, err := g.NextWindow()
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return n, err
+		}
+		c, err := w.Write(b)
+		n += int64(c)
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// Close ends the goroutines and waits for them: for the read of the source that is under way, and for
+// the tap, which gets no more. It may be called again.
+func (g *ring) Close() error {
+	g.once.Do(func() {
+		close(g.stop)
+		for range g.full { // the producer blocks nowhere but in fill
+		}
+		g.done.Wait()
+		if g.final == nil {
+			g.final = errClosed
+		}
+		g.rest = nil
+	})
+	return nil
+}
