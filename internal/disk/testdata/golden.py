@@ -229,8 +229,8 @@ def chunks(work):
   d.struct('device', im.b[im.sb['DevtSlotOff'] * 128:][:128])
   i = im.lookup('file')
   d.struct(i['kind'], im.b[i['pos']:][:64], 'file')
-  p = i['end'] + 7 & ~7
-  for k in range(5): d.struct('chunk-index', im.b[p+8*k:][:8], 'chunk %d' % k)
+  p, chunk = i['end'] + 7 & ~7, im.bs << (i['U'] & 0x1f)
+  for k in range(-(-i['Size'] // chunk)): d.struct('chunk-index', im.b[p+8*k:][:8], 'chunk %d' % k)
 
 def tarindex(work):
   src = os.path.join(work, 'src'); os.makedirs(src)
