@@ -64,6 +64,17 @@ func (n *Node) Add(name string, child *Node) {
 	d.entries[i].Node = child
 }
 
+// Grow makes room for k more entries of the directory n, exactly, where Add leaves room to spare.
+// Callers bound k by what they have read.
+func (n *Node) Grow(k int) {
+	if n.dir == nil {
+		n.dir = new(dir)
+	}
+	if d := n.dir; cap(d.entries)-len(d.entries) < k {
+		d.entries = append(make([]Entry, 0, len(d.entries)+k), d.entries...)
+	}
+}
+
 // Remove takes the name out of the directory and tells whether it was there. The slice that Entries
 // returned keeps its order and length; the entry in it loses its node.
 func (n *Node) Remove(name string) bool {

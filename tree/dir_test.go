@@ -121,6 +121,19 @@ func TestRemoveDuringEntriesKeepsTheOrder(t *testing.T) {
 	}
 }
 
+func TestGrowIsExactAndKeepsEntries(t *testing.T) {
+	d := NewDir(0)
+	d.Add("a", &Node{})
+	d.Grow(1000)
+	room := &d.dir.entries[:2][1]
+	for i := range 1000 {
+		d.Add(fmt.Sprintf("b%03d", i), &Node{})
+	}
+	if d.Len() != 1001 || cap(d.dir.entries) != 1001 || &d.dir.entries[1] != room || d.Lookup("a") == nil {
+		t.Fatalf("%d entries, room for %d", d.Len(), cap(d.dir.entries))
+	}
+}
+
 func TestSortedArrivalNeedsNoIndex(t *testing.T) {
 	d := NewDir(0)
 	for i := range 1000 {
