@@ -178,7 +178,7 @@ class Archive:
                 set_(h, last[key])
         if h.type in HEADER_ONLY and h.type:
             h.size = 0
-        h.xattrs = {unquote_to_bytes(k[18:]): base64.b64decode(v + b'=' * (-len(v) % 4))
+        h.xattrs = {unquote_to_bytes(k[17:]): base64.b64decode(v + b'=' * (-len(v) % 4))
                     for k, v in last.items() if k.startswith(b'LIBARCHIVE.xattr.')}
         h.xattrs.update({k[13:]: v for k, v in last.items() if k.startswith(b'SCHILY.xattr.')})
         stored = h.size

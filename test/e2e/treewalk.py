@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """treewalk.py DIR: prints the canonical listing of what the kernel shows below DIR."""
 import os
+import resource
 import stat
 import sys
 
@@ -111,4 +112,6 @@ def xattrs(path, follow):
 
 
 if __name__ == '__main__':
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # one descriptor per level
     listing.write(Walker().walk(os.fsencode(sys.argv[1])))
