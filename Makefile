@@ -80,11 +80,13 @@ e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kerne
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
 	tools/fuzz.sh $(FUZZTIME)
 
-corpus: ## make the benchmark corpora in .cache/corpus (root; minutes, 2 GiB)
+corpus: $(CACHE)/corpus/SHA256SUMS ## make the large corpora of the benchmarks in .cache/corpus (root; minutes, 3 GiB)
+
+$(CACHE)/corpus/SHA256SUMS: test/corpus/make-corpus.sh test/corpus/torture.py
 	tools/install-debs.sh $(BENCH_DEBS)
 	test/corpus/make-corpus.sh $(CACHE)/corpus base node golang torture
 
-bench: build $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
+bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
 	test/bench/run.sh $(CACHE)/corpus
 
 demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root)

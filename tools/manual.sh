@@ -6,10 +6,11 @@ verbatim() { sed -e 's/\\/\\e/g' -e "s/^[.']/\\\\\&&/"; }
 chapter() { printf '.SH %s\n.nf\n' "$1"; verbatim; printf '.fi\n'; }
 
 printf '.TH LAMINA 1 "" "lamina %s"\n.SH NAME\nlamina \\- OCI layers become EROFS images\n' \
-  "$("$bin" --version | awk '{ print $NF; exit }')"
+  "$("$bin" version | awk '{ print $2; exit }')"
 "$bin" --help | chapter DESCRIPTION
 "$bin" --help | sed -n '/^Available Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' | while read -r verb; do
   case $verb in help | completion) continue ;; esac
   "$bin" "$verb" --help | chapter "LAMINA ${verb^^}"
 done
+"$bin" help exit-codes | chapter "EXIT STATUS"
 printf '.SH SEE ALSO\n.BR mount (8),\n.BR runc (8)\n'
