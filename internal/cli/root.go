@@ -62,6 +62,9 @@ Linux kernel mounts, and reads, checks, merges, mounts and runs them.`,
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		newBuild(e),
+		newLs(e),
+		newCat(e),
+		newStat(e),
 		newVersion(e),
 	}
 }

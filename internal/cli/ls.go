@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/tree"
+)
+
+// lister prints entries.
+type lister struct {
+	e       *env
+	im      *imageFile
+	long    bool
+	deep    bool
+	self    bool
+	null    bool
+	asJSON  bool
+	encoder *json.Encoder
+}
+
+func newLs(e *env) *cobra.Command {
+	l := &lister{e: e}
+	var open openFlags
+	cmd := &cobra.Command{
+		Use:   "ls [flags] IMAGE [PATH...]",
+		Short: "List a directory of an image",
+		Long: `List files and directories of an image, ordered by the bytes of their names. Characters that are not
+printable are escaped as \xNN, except with --null. With --json every line is a JSON object.`,
+		Example: "  lamina ls layer.erofs\n  lamina ls -lR layer.erofs usr/share",
+		Args:    usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			im, err := open.open(args[0])
+			if err != nil {
+				return err
+			}
+			defer im.close()
+			l.im = im
+			l.encoder = newLineEncoder(e.stdout)
+			paths := args[1:]
+			if len(paths) == 0 {
+				paths = []string{""}
+			}
+			for _, p := range paths {
+				if err := l.path(p); err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+			}
+			return nil
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.BoolVarP(&l.long, "long", "l", false, "mode, links, owner, size, time (UTC) and target as well")
+	fs.BoolVarP(&l.deep, "recursive", "R", false, "everything below, too, with paths")
+	fs.BoolVarP(&l.self, "directory", "d", false, "a directory itself, not what is in it")
+	fs.BoolVarP(&l.null, "null", "0", false, "end names with NUL instead of a new line, and escape nothing")
+	fs.BoolVar(&l.asJSON, "json", false, "print JSON, one object a line")
+	open.register(fs)
+	return cmd
+}
+
+// path lists what is at a path; a symbolic link named by the user is listed, not followed.
+func (l *lister) path(p string) error {
+	i, err := l.im.inodeAt(p, strings.HasSuffix(p, "/"))
+	if err != nil {
+		return err
+	}
+	name := fsName(p)
+	if !i.IsDir() || l.self {
+		return l.print(name, i)
+	}
+	prefix := ""
+	if l.deep && name != "." {
+		prefix = name + "/"
+	}
+	return l.directory(prefix, i, 0)
+}
+
+func (l *lister) directory(prefix string, dir *erofs.Inode, depth int) error {
+	if depth > tree.MaxDepth {
+		return fmt.Errorf("%s: more than %d levels deep", printable(prefix), tree.MaxDepth)
+	}
+	if err := context.Cause(l.e.ctx); err != nil {
+		return err
+	}
+	entries, err := dir.Entries()
+	if err != nil {
+		return fmt.Errorf("/%s: %w", printable(prefix), err)
+	}
+	for _, d := range entries {
+		name := prefix + d.Name
+		if !l.long && !l.asJSON && !l.deep {
+			l.name(name)
+			continue
+		}
+		i, err := l.im.Inode(d.NID)
+		if err != nil {
+			return fmt.Errorf("/%s: %w", printable(name), err)
+		}
+		if err := l.print(name, i); err != nil {
+			return err
+		}
+		if l.deep && i.IsDir() {
+			if err := l.directory(name+"/", i, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *lister) name(name string) {
+	if l.null {
+		fmt.Fprintf(l.e.stdout, "%s\x00", name)
+		return
+	}
+	fmt.Fprintln(l.e.stdout, printable(name))
+}
+
+func (l *lister) print(name string, i *erofs.Inode) error {
+	if !l.long && !l.asJSON {
+		l.name(name)
+		return nil
+	}
+	info, err := describe(name, i, false)
+	if err != nil {
+		return fmt.Errorf("/%s: %w", printable(name), err)
+	}
+	if l.asJSON {
+		return l.encoder.Encode(info)
+	}
+	fmt.Fprintln(l.e.stdout, info.longLine(i.Mode))
+	return nil
+}
