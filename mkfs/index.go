@@ -29,7 +29,7 @@ type Tar struct {
 const indexBlock = 512
 
 // NewIndex returns an IndexWriter that makes an index in f. Options that place data (chunks, blob device,
-// alignment, inlining, deduplication) do not go with it.
+// alignment, deduplication) do not go with it.
 func NewIndex(f File, o Options) (*IndexWriter, error) {
 	if o.BlockSize == 0 {
 		o.BlockSize = indexBlock
@@ -37,8 +37,8 @@ func NewIndex(f File, o Options) (*IndexWriter, error) {
 	switch {
 	case o.BlockSize != indexBlock:
 		return nil, fmt.Errorf("mkfs: options: block size %d: a tar index has blocks of 512 bytes", o.BlockSize)
-	case o.ChunkSize != 0 || o.Blob != nil || o.LargeAlign != 0 || o.Dedupe || o.Inline != InlineNone:
-		return nil, fmt.Errorf("mkfs: options: a tar index places no data: no chunk size, blob, alignment, inlining or deduplication")
+	case o.ChunkSize != 0 || o.Blob != nil || o.LargeAlign != 0 || o.Dedupe:
+		return nil, fmt.Errorf("mkfs: options: a tar index places no data: no chunk size, blob, alignment or deduplication")
 	}
 	w, err := newWriter(f, o)
 	if err != nil {

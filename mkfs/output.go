@@ -164,16 +164,29 @@ func (o *output) sync() error {
 	if len(o.buf) > 0 {
 		o.pass()
 	}
+	return o.drain()
+}
+
+// drain waits until the buffers in flight are in the file and returns the first error.
+func (o *output) drain() error {
+	if o.buf == nil {
+		return o.err
+	}
 	o.work <- chunk{}
 	return <-o.idle
 }
 
-// readAt reads what was written. It is for comparing equal files, not for speed.
+// readAt reads what was written. Bytes still in the buffer are copied; for others the goroutine must have
+// written them, which it mostly has.
 func (o *output) readAt(p []byte, off int64) (int, error) {
-	if off >= o.base && off+int64(len(p)) <= o.pos() {
+	if o.buf != nil && off >= o.base && off+int64(len(p)) <= o.pos() {
 		return copy(p, o.buf[off-o.base:]), nil
 	}
-	if err := o.sync(); err != nil {
+	wait := o.drain
+	if off+int64(len(p)) > o.base {
+		wait = o.sync
+	}
+	if err := wait(); err != nil {
 		return 0, err
 	}
 	return o.f.ReadAt(p, off)
