@@ -26,7 +26,7 @@ func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.blockSize, "block-size", "b", "4096", "block size in bytes, 512 to 64K")
 	fs.StringVarP(&f.uuid, "uuid", "U", "digest", "UUID, or digest (derived from the input), clear, random")
 	fs.StringVarP(&f.label, "label", "L", "", "volume label, at most 15 bytes")
-	fs.StringVar(&f.inline, "inline", "none", "tails of files stored behind their inode: none, tails")
+	fs.StringVar(&f.inline, "inline", "tails", "tails of files stored behind their inode: tails, none")
 	fs.StringVar(&f.inlineMax, "inline-max", "0", "longest tail that is inlined (0: the best measured)")
 	fs.StringVar(&f.chunkSize, "chunk-size", "0", "make files chunk-based with chunks of this size")
 	fs.BoolVar(&f.dedupe, "dedupe", false, "store equal files (with --chunk-size: chunks) once")
