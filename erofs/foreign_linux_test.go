@@ -2,7 +2,6 @@ package erofs
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -32,15 +31,6 @@ func openFile(t *testing.T, name string) *os.File {
 	}
 	t.Cleanup(func() { _ = f.Close() })
 	return f
-}
-
-func open(t *testing.T, r io.ReaderAt, devices ...io.ReaderAt) *Image {
-	t.Helper()
-	im, err := Open(r, devices...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return im
 }
 
 // wanted is what mkfs.erofs makes of a source: it adds an xattr to directories with whiteouts.
