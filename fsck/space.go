@@ -1,0 +1,267 @@
+package fsck
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"sort"
+
+	"github.com/laminafs/lamina/internal/disk"
+)
+
+const (
+	// maxClashes bounds the list of ranges that more than one claims, for each device and kind.
+	maxClashes = 1 << 12
+	// maxGapBytes bounds how much of what belongs to nothing is read to see whether it is zero.
+	maxGapBytes = 64 << 20
+	readSize    = 1 << 20
+)
+
+// metaSpans yields what metadata covers on a device.
+func (c *checker) metaSpans(device int) spans {
+	return scaled(c.space[device].meta.intervals(), granule)
+}
+
+// conflicts are the ranges of a device that more than one claims.
+type conflicts struct {
+	meta, dataMeta, data []span
+}
+
+// conflicts collects what the claims of the walk tell about a device.
+func (c *checker) conflicts(device int) conflicts {
+	data := &c.space[device].data
+	k := conflicts{
+		meta:     c.clashes[device],
+		dataMeta: some(shared(data.union(), c.metaSpans(device))),
+	}
+	if !data.joined {
+		k.data = some(data.clashes())
+	}
+	slices.SortFunc(k.meta, func(a, b span) int { return compareRuns(run{start: a.lo, end: a.hi}, run{start: b.lo, end: b.hi}) })
+	k.meta = some(joined(seq(k.meta), func(func(lo, hi int64) bool) {}))
+	return k
+}
+
+// findOwners reports who has a part in each conflict. Claims do not keep their owner, so a second walk
+// finds it; images without conflicts do not pay for it.
+func (c *checker) findOwners(r io.ReaderAt) error {
+	all := make([]conflicts, len(c.clashes))
+	any := false
+	for i := range all {
+		all[i] = c.conflicts(i)
+		any = any || len(all[i].meta)+len(all[i].dataMeta)+len(all[i].data) > 0
+	}
+	if !any {
+		return nil
+	}
+	o := c.o
+	o.Observe = nil
+	again := newChecker(r, c.space[0].size, o)
+	again.max = -1
+	again.record = func(cl claim) { c.owns(again.where, cl, &all[cl.device]) }
+	again.run(r)
+	return again.err
+}
+
+// owns reports the conflicts that a claim at w takes part in.
+func (c *checker) owns(w place, cl claim, k *conflicts) {
+	report := func(in []span, code Code, with string) {
+		if s, ok := first(in, cl.off, cl.end); ok {
+			c.addAt(w, code, cl.device, s.lo, cl.kind, "from %d to %d; bytes up to %d are %s too", cl.off, cl.end, s.hi, with)
+		}
+	}
+	if cl.kind == KindData {
+		report(k.dataMeta, OverlapDataMeta, "metadata")
+		report(k.data, OverlapData, "a part of other data")
+		return
+	}
+	report(k.dataMeta, OverlapDataMeta, "data of a file")
+	report(k.meta, OverlapMeta, "other metadata")
+}
+
+// first returns what the first span that shares bytes with [lo, hi) shares with it.
+func first(in []span, lo, hi int64) (span, bool) {
+	i := sort.Search(len(in), func(i int) bool { return in[i].hi > lo })
+	if i == len(in) || in[i].lo >= hi {
+		return span{}, false
+	}
+	return span{max(in[i].lo, lo), min(in[i].hi, hi)}, true
+}
+
+// some collects spans, but not more than maxClashes.
+func some(s spans) []span {
+	var out []span
+	for lo, hi := range s {
+		if out = append(out, span{lo, hi}); len(out) == maxClashes {
+			break
+		}
+	}
+	return out
+}
+
+func seq(s []span) spans {
+	return func(yield func(lo, hi int64) bool) {
+		for _, s := range s {
+			if !yield(s.lo, s.hi) {
+				return
+			}
+		}
+	}
+}
+
+// finish accounts for the bytes of the image and reads what Options ask for.
+func (c *checker) finish() {
+	c.where = place{dir: -1}
+	c.unchecked()
+	if c.sb == nil {
+		return
+	}
+	c.observe(PhaseSpace)
+	st := &c.rep.Stats
+	for i := range c.space {
+		data := &c.space[i].data
+		var stored int64
+		for lo, hi := range data.union() {
+			stored += hi - lo
+		}
+		st.Stored += stored
+		st.Saved = addClamped(st.Saved, data.total-stored)
+	}
+	budget := int64(maxGapBytes)
+	for g := range c.gaps() {
+		c.gap(g, &budget)
+	}
+	if c.o.ReadData {
+		for i := range c.space {
+			c.readData(i)
+		}
+	}
+	c.observe(PhaseSpace)
+}
+
+// gap is a range of the image that nothing claimed.
+type gap struct {
+	span
+	kind Kind
+}
+
+// gaps yields what nothing claimed, cut where its meaning changes.
+func (c *checker) gaps() iter.Seq[gap] {
+	return func(yield func(gap) bool) {
+		for lo, hi := range gaps(joined(c.space[0].data.union(), c.metaSpans(0)), c.space[0].size) {
+			for lo < hi {
+				g := c.cut(lo, hi)
+				if !yield(g) {
+					return
+				}
+				lo = g.hi
+			}
+		}
+	}
+}
+
+// cut says what the first bytes of an unclaimed range of the image are, and how many of them.
+func (c *checker) cut(lo, hi int64) gap {
+	if lo < disk.SuperOffset {
+		return gap{span{lo, min(hi, disk.SuperOffset)}, KindBoot}
+	}
+	if c.sb == nil {
+		return gap{span{lo, hi}, KindUnread}
+	}
+	if n := c.sb.Blocks(); c.im.Flat && n != 0 && n < uint64(c.space[0].size>>c.bits) {
+		own := int64(n) << c.bits // behind it are the devices
+		if lo >= own {
+			return gap{span{lo, hi}, KindDevice}
+		}
+		hi = min(hi, own)
+	}
+	switch {
+	case hi-lo < c.bs:
+		return gap{span{lo, hi}, KindPadding}
+	case c.missed.files+c.missed.dirs+c.missed.links+c.missed.metabox > 0:
+		return gap{span{lo, hi}, KindUnread}
+	}
+	return gap{span{lo, hi}, KindUnused}
+}
+
+// gap counts a range that nothing claimed and reports it if it is not zero. Up to budget bytes are read.
+func (c *checker) gap(g gap, budget *int64) {
+	st := &c.rep.Stats
+	n := g.hi - g.lo
+	code, text := SpacePadding, "bytes that belong to nothing are not zero"
+	switch g.kind {
+	case KindDevice:
+		return
+	case KindUnread:
+		st.Unused += n
+		return
+	case KindUnused:
+		st.Unused += n
+		code, text = SpaceUnreachable, "bytes of blocks that belong to nothing are not zero"
+	case KindPadding:
+		st.Padding += n
+	}
+	if n > *budget && !c.o.ReadData || c.err != nil {
+		return
+	}
+	*budget -= n
+	if !c.allZero(g.lo, g.hi) {
+		c.add(code, g.lo, n, "%s", text)
+	}
+}
+
+// allZero tells whether the bytes [lo, hi) of the image are zero.
+func (c *checker) allZero(lo, hi int64) bool {
+	for lo < hi {
+		n := min(hi-lo, 1<<14)
+		b := c.read(0, lo, n, "unused bytes")
+		if b == nil {
+			return true
+		}
+		if !isZero(b) {
+			return false
+		}
+		lo += n
+	}
+	return true
+}
+
+// readData reads all data of files on a device, each byte once, in the order of the device.
+func (c *checker) readData(device int) {
+	w := c.im.Devices[device].Window
+	if w == nil {
+		return
+	}
+	buf := make([]byte, readSize)
+	for lo, hi := range c.space[device].data.union() {
+		for lo < hi {
+			n := min(hi-lo, readSize)
+			if err := w.Fill(buf[:n], lo, "data"); err != nil {
+				c.fail(device, lo, err)
+				return
+			}
+			lo += n
+			c.rep.Stats.BytesRead += n
+			c.observe(PhaseSpace)
+		}
+	}
+}
+
+// unchecked says what was left out.
+func (c *checker) unchecked() {
+	for _, m := range []struct {
+		n    uint64
+		what string
+	}{
+		{c.missed.files, "content of %d compressed files: not checked yet"},
+		{c.missed.dirs, "entries of %d compressed directories and what is below: not checked yet"},
+		{c.missed.links, "targets of %d compressed symbolic links: not checked yet"},
+		{c.missed.metabox, "%d inodes and xattrs in the metabox: not checked yet"},
+		{c.missed.absent, "%d extents on devices that were not given: not checked"},
+	} {
+		if m.n > 0 {
+			c.rep.Unchecked = append(c.rep.Unchecked, fmt.Sprintf(m.what, m.n))
+		}
+	}
+}
