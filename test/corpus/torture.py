@@ -125,7 +125,7 @@ for n, a in (('gnu', ['--format=gnu']), ('pax00', ['--format=pax', '--sparse-ver
 with open(sp + '/sp/bomb', 'wb') as g: g.truncate(64 << 30)
 subprocess.check_call(['tar', '-C', sp, '-S', '--format=pax', '--owner=0', '--group=0', '--mtime=@%d' % epoch, '-b1', '-cf', C + '/x-sparse-bomb64g.tar', 'sp/bomb']); os.remove(sp + '/sp/bomb')
 # --- big directory, many equal files
-case('bigdir', d(b'bd/') + b''.join(f(b'bd/file-%06d' % (i * 7919 % 20000), b'') for i in range(20000)))
+case('bigdir', d(b'bd/') + b''.join(f(b'bd/file-%06d' % (i * 7919 % 20000), b'') for i in range(20000)), merge=False)
 case('dup-content', d(b'dc/') + b''.join(f(b'dc/%d' % i, D[:20000]) for i in range(50)))
 # --- ends
 case('end-none', d(b'en/') + f(b'en/f', b'x'), end=b'', merge=False)
