@@ -27,8 +27,8 @@ type Extent struct {
 	Kind    Kind
 }
 
-// mapBatch bounds the chunk entries that one Map looks at.
-const mapBatch = 4096
+// mapBatch bounds the chunk entries that one Map looks at; the page they are in does so, too.
+const mapBatch = 1 << 14
 
 // Map returns the extent that holds byte off of the inode, 0 <= off < Size (erofs_map_blocks in
 // fs/erofs/data.c). It starts at off. Of a chunk-based file it covers the chunks that follow on each
@@ -87,29 +87,22 @@ func (im *Image) Chunks(i *Inode) (off, n int64) {
 	return off, n
 }
 
-// ChunkEntries reads up to max entries of the chunk array from number nr on, at least one if it is
-// there. 4-byte entries come back as if they were 8-byte ones of device 0.
+// ChunkEntries reads the chunk array from number nr on into dst[:cap(dst)], fewer at its end or before an
+// entry that cannot be read, but at least one. 4-byte entries become 8-byte ones of device 0.
 func (im *Image) ChunkEntries(i *Inode, nr int64, dst []disk.ChunkIndex) ([]disk.ChunkIndex, error) {
-	array, total := im.Chunks(i)
-	unit := i.Chunk.EntrySize()
-	n := min(int64(cap(dst)), total-nr)
-	if nr < 0 || n <= 0 || nr > (math.MaxInt64-array)/unit-n {
-		return nil, i.bad("chunk number", nr, "outside the file")
-	}
-	b, err := im.Devices[0].Window.Read(array+nr*unit, n*unit, "chunk array")
-	if err != nil && n > 1 {
-		n = 1
-		b, err = im.Devices[0].Window.Read(array+nr*unit, unit, "chunk array")
-	}
-	if err != nil {
-		return nil, err
-	}
-	dst = dst[:n]
-	for k := range dst {
-		if unit == disk.ChunkIndexSize {
-			dst[k].Decode((*[disk.ChunkIndexSize]byte)(b[8*k:]))
-		} else {
-			dst[k] = disk.ChunkIndex{StartLo: binary.LittleEndian.Uint32(b[4*k:])}
+	dst = dst[:0]
+	_, total := im.Chunks(i)
+	for len(dst) < cap(dst) && (len(dst) == 0 || nr < total) {
+		b, err := im.chunkBytes(i, nr, int64(cap(dst)-len(dst)))
+		if err != nil {
+			if len(dst) > 0 {
+				break
+			}
+			return nil, err
+		}
+		for unit := int(i.Chunk.EntrySize()); len(b) > 0; b = b[unit:] {
+			dst = append(dst, i.chunkEntry(b))
+			nr++
 		}
 	}
 	return dst, nil
@@ -118,40 +111,57 @@ func (im *Image) ChunkEntries(i *Inode, nr int64, dst []disk.ChunkIndex) ([]disk
 func (im *Image) mapChunks(i *Inode, off, want int64) (Extent, error) {
 	bits := im.ChunkBits(i)
 	nr := off >> bits
-	skip := off - nr<<bits
-	batch := min(max(want-1, 0)>>bits+2, mapBatch)
-	var few [8]disk.ChunkIndex
-	dst := few[:0]
-	if batch > int64(len(few)) {
-		dst = make([]disk.ChunkIndex, 0, batch)
-	}
-	entries, err := im.ChunkEntries(i, nr, dst)
+	entries, err := im.chunkBytes(i, nr, min(max(want-1, 0)>>bits+2, mapBatch))
 	if err != nil {
 		return Extent{}, err
 	}
-	e := Extent{Logical: off}
-	for k := range entries {
-		c, err := im.chunk(i, &entries[k])
-		if err != nil {
-			if k == 0 {
-				return e, err
-			}
-			break
-		}
-		if k == 0 {
-			if e = c; e.Kind == Data {
-				e.Pos += skip
-			}
-			e.Logical, e.Len = off, 1<<bits-skip
-			continue
-		}
-		if c.Kind != e.Kind || c.Device != e.Device || c.Kind == Data && c.Pos != e.Pos+e.Len {
+	first := i.chunkEntry(entries)
+	e, err := im.chunk(i, &first)
+	if err != nil {
+		return e, err
+	}
+	skip := off - nr<<bits
+	if e.Kind == Data {
+		e.Pos += skip
+	}
+	e.Logical, e.Len = off, 1<<bits-skip
+	for unit := i.Chunk.EntrySize(); int64(len(entries)) > unit; {
+		entries = entries[unit:]
+		next := i.chunkEntry(entries)
+		c, err := im.chunk(i, &next)
+		if err != nil || !c.follows(&e) {
 			break
 		}
 		e.Len += 1 << bits
 	}
 	e.Len = min(e.Len, i.Size-off)
 	return e, nil
+}
+
+// chunkBytes returns up to most entries of the chunk array from number nr on, at least one, as many as
+// there are in one page of the cache.
+func (im *Image) chunkBytes(i *Inode, nr, most int64) ([]byte, error) {
+	array, total := im.Chunks(i)
+	unit := i.Chunk.EntrySize()
+	if nr < 0 || nr >= total || nr > (math.MaxInt64-array)/unit-1 {
+		return nil, i.bad("chunk number", nr, "outside the file")
+	}
+	w, at := im.Devices[0].Window, array+nr*unit
+	n := min(most, total-nr, w.room(at)/unit)
+	b, err := w.Read(at, n*unit, "chunk array")
+	if err != nil && n > 1 {
+		return w.Read(at, unit, "chunk array")
+	}
+	return b, err
+}
+
+// chunkEntry decodes the first entry of b; a 4-byte one becomes an 8-byte one of device 0.
+func (i *Inode) chunkEntry(b []byte) (c disk.ChunkIndex) {
+	if i.Chunk&disk.ChunkIndexes == 0 {
+		return disk.ChunkIndex{StartLo: binary.LittleEndian.Uint32(b)}
+	}
+	c.Decode((*[disk.ChunkIndexSize]byte)(b))
+	return c
 }
 
 // chunk tells where one chunk is.

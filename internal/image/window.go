@@ -73,6 +73,9 @@ func (w *Window) Read(off, n int64, field string) ([]byte, error) {
 	return w.gather(off, n, field)
 }
 
+// room returns how many bytes there are from off to the end of its page.
+func (w *Window) room(off int64) int64 { return 1<<w.bits - off&(1<<w.bits-1) }
+
 // gather is Read for what crosses a page or what the cache could not get.
 func (w *Window) gather(off, n int64, field string) ([]byte, error) {
 	b := make([]byte, n)
