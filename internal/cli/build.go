@@ -26,6 +26,9 @@ type buildJob struct {
 	tarOut string // where the uncompressed tar of a two-file index goes
 	diffID string // what the digest of the uncompressed input must be
 
+	tarElsewhere bool       // whoever called has the tar that the index needs
+	only         sourceKind // the one kind of input wanted, or sourceAny
+
 	progress progressFlag
 	warn     func(text string)
 }
@@ -131,6 +134,8 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 	defer src.close()
 	r.kind = src.kind
 	switch {
+	case j.only != sourceAny && j.only != src.kind:
+		return r, usagef("%s: is %s, not %s", j.input, sourceNames[src.kind], sourceNames[j.only])
 	case j.index && src.kind != sourceStream:
 		return r, usagef("%s: a tar index needs a tar", j.input)
 	case j.diffID != "" && src.kind != sourceStream:
@@ -194,7 +199,7 @@ func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *
 		r.Result, err = indexAndTar(in, out, outs[1], j.options)
 	case j.index:
 		r.Result, err = convert.Index(in, out, j.options)
-		if err == nil && (r.Compression != tartree.None || src.size < 0) {
+		if err == nil && (r.Compression != tartree.None || src.size < 0 && !j.tarElsewhere) {
 			err = usagef("is no plain file with an uncompressed tar: --tar-out or --single-file is needed")
 		}
 	default:

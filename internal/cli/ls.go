@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/laminafs/lamina/erofs"
-	"github.com/laminafs/lamina/tree"
 )
 
 // lister prints entries.
@@ -79,40 +77,21 @@ func (l *lister) path(p string) error {
 	if l.deep && name != "." {
 		prefix = name + "/"
 	}
-	return l.directory(prefix, i, 0)
+	if !l.long && !l.asJSON && !l.deep {
+		return l.names(i)
+	}
+	return l.e.walk(l.im, i, prefix, l.deep, func(_ *erofs.Inode, path string, i *erofs.Inode) error {
+		return l.print(path, i)
+	})
 }
 
-func (l *lister) directory(prefix string, dir *erofs.Inode, depth int) error {
-	if depth > tree.MaxDepth {
-		return fmt.Errorf("%s: more than %d levels deep", printable(prefix), tree.MaxDepth)
-	}
-	if err := context.Cause(l.e.ctx); err != nil {
-		return err
-	}
+// names lists a directory without reading the inodes in it.
+func (l *lister) names(dir *erofs.Inode) error {
 	entries, err := dir.Entries()
-	if err != nil {
-		return fmt.Errorf("/%s: %w", printable(prefix), err)
-	}
 	for _, d := range entries {
-		name := prefix + d.Name
-		if !l.long && !l.asJSON && !l.deep {
-			l.name(name)
-			continue
-		}
-		i, err := l.im.Inode(d.NID)
-		if err != nil {
-			return fmt.Errorf("/%s: %w", printable(name), err)
-		}
-		if err := l.print(name, i); err != nil {
-			return err
-		}
-		if l.deep && i.IsDir() {
-			if err := l.directory(name+"/", i, depth+1); err != nil {
-				return err
-			}
-		}
+		l.name(d.Name)
 	}
-	return nil
+	return err
 }
 
 func (l *lister) name(name string) {

@@ -42,7 +42,7 @@ func (e *env) startProgress(f progressFlag, what string, total int64) (*progress
 	switch {
 	case f.mode == "json":
 		return follow(&jsonView{json.NewEncoder(e.stderr), what, total}, jsonEvery), nil
-	case f.mode == "none", f.mode == "auto" && !isTerminal(e.stderr):
+	case f.mode == "", f.mode == "none", f.mode == "auto" && !isTerminal(e.stderr):
 		return nil, nil
 	case f.mode == "auto":
 		return follow(newBar(e.stderr, what, total), barEvery), nil

@@ -15,10 +15,13 @@ import (
 type sourceKind uint8
 
 const (
-	sourceStream sourceKind = iota // a tar, compressed or not
+	sourceAny    sourceKind = iota
+	sourceStream            // a tar, compressed or not
 	sourceDir
 	sourceImage // an EROFS image
 )
+
+var sourceNames = [...]string{"anything", "a file", "a directory", "an EROFS image"}
 
 // source is an opened input.
 type source struct {
@@ -30,7 +33,7 @@ type source struct {
 
 // openSource opens an input and looks what it is; "-" is stdin.
 func (e *env) openSource(path string) (*source, error) {
-	s := &source{path: path, file: e.stdin, size: -1}
+	s := &source{path: path, kind: sourceStream, file: e.stdin, size: -1}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

@@ -1,0 +1,53 @@
+package cli
+
+const mkfsHelp = `Usage: mkfs.erofs [OPTIONS] FILE SOURCE
+Generate EROFS image (FILE) from SOURCE: a directory, or a tar with --tar (stdin if SOURCE is left out).
+This is lamina; it writes uncompressed images and understands these options of erofs-utils:
+
+ -V, --version         print the version number and exit
+ -h, --help            display this help and exit
+ -b#                   set block size to #
+ -d<0-9>               set output verbosity; 0=quiet
+ -x#                   share xattrs that more than # inodes have (< 0, drop xattrs)
+ -EX[,...]             X=extended options: [^]inline_data, noinline_data, [^]dedupe, 48bit,
+                       force-inode-compact, force-inode-extended, nosbcrc
+ -L volume-label       set the volume label (maximum 15 bytes)
+ -T#                   set a fixed UNIX timestamp
+    --all-time         the timestamp is applied to all files (default)
+    --mkfs-time        the timestamp is applied as build time only
+ -UX                   use a given UUID, or clear, random (default: derived from the input)
+ --all-root            make all files owned by root
+ --aufs                replace aufs special files with overlayfs metadata
+ --blobdev=X           specify an extra device X to store chunked data
+ --chunksize=#         generate chunk-based files with #-byte chunks
+ --force-uid=#         set all file uids to #
+ --force-gid=#         set all file gids to #
+ --fsalignblks=#       specify the alignment of the image size in blocks
+ --gid-offset=#        add offset # to all file gids
+ --uid-offset=#        add offset # to all file uids
+ --ignore-mtime        use build time instead of strict per-file modification time
+ --preserve-mtime      keep per-file modification time strictly
+ --ovlfs-strip=<0,1>   strip overlayfs metadata in the target image (e.g. whiteouts)
+ --quiet               quiet execution
+ --sort=<path,none>    accepted; data is always in the order of the archive
+ --tar=X               generate a full or index-only image from a tarball source (X = f|i)
+ --ungzip              accepted; gzip and zstd are recognized by themselves
+ --workers=#           accepted; the output does not depend on it
+ --xattr-prefix=X      X=extra xattr name prefix
+`
+
+const dumpHelp = `Usage: dump.erofs [OPTIONS] IMAGE
+Dump erofs layout from IMAGE. This is lamina; it understands these options of erofs-utils:
+
+ -V, --version   print the version number and exit
+ -h, --help      display this help and exit
+ -S              show statistic information of the image
+ -e              show extent info (INODE required)
+ -s              show information about superblock
+ --device=X      specify an extra device to be used together
+ --ls            show directory contents (INODE required)
+ --cat           show file contents (INODE required)
+ --nid=#         show the target inode info of nid #
+ --offset=#      skip # bytes at the beginning of IMAGE
+ --path=X        show the target inode info of path X
+`
