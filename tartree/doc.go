@@ -24,8 +24,8 @@
 //
 //   - Names are cleaned lexically, then every symbolic link in the path of the parent is followed
 //     within the tree; nothing leaves the root. An entry for the root itself sets its metadata.
-//   - Directories without an entry of their own are 0755, 0:0, modified at 0 (1970): the archive
-//     says nothing about them and the result must not depend on the clock.
+//   - Directories without an entry of their own are 0755, 0:0, modified at 0 (1970), and Implied: the
+//     archive says nothing about them and the result must not depend on the clock.
 //   - Of entries with the same name the last wins; a directory over a directory keeps the children
 //     and takes the metadata, its extended attributes are added.
 //   - A hard link names the node that its target is at that moment, also when the target's name is

@@ -43,7 +43,7 @@ type mark struct {
 func (p *paths) forget() { p.dir, p.marks = p.dir[:0], p.marks[:0] }
 
 // parent cleans a name and returns the directory that it is in, made with all its parents if it does not
-// exist, and the last component. dir is nil if the name is that of the root. why is what is wrong.
+// exist, and the last component, of any length. dir is nil if the name is that of the root. why is what is wrong.
 // base is part of name or of scratch.
 func (p *paths) parent(name []byte) (dir *tree.Node, base []byte, why string) {
 	name = trim(name)
@@ -66,9 +66,6 @@ func (p *paths) parent(name []byte) (dir *tree.Node, base []byte, why string) {
 	}
 	if len(base) == 0 {
 		return nil, nil, ""
-	}
-	if len(base) > maxName {
-		return nil, nil, whyName
 	}
 	return dir, base, ""
 }
@@ -211,6 +208,7 @@ func (p *paths) enter(dir, child *tree.Node, name []byte, depth int, create bool
 	}
 	p.left--
 	n := tree.NewDir(0o755)
+	n.SetImplied(true)
 	if whiteout {
 		n.SetXattr(xattrOpaque, "y")
 	}

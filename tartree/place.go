@@ -30,6 +30,7 @@ type place struct {
 func (p *place) init(o *Options) {
 	p.tree = tree.New()
 	p.root = p.tree.Root
+	p.root.SetImplied(true)
 	p.left = o.MaxNodes
 }
 
@@ -50,7 +51,7 @@ type slot struct {
 
 // slot finds the place of the current entry, and does what there is to do for the root and for whiteouts.
 func (r *reader) slot(e *entry) (slot, error) {
-	if r.o.Whiteouts != Keep && r.isMeta() {
+	if r.o.Whiteouts != Keep && isMeta(r.name) {
 		r.warn("left by aufs, left out")
 		return slot{}, nil
 	}
@@ -75,18 +76,21 @@ func (r *reader) slot(e *entry) (slot, error) {
 	if r.o.Whiteouts != Keep && bytes.HasPrefix(base, []byte(whiteoutPrefix)) {
 		return slot{}, r.whiteout(e, dir, base)
 	}
+	if len(base) > maxName {
+		return slot{}, r.fail(whyName)
+	}
 	r.place.left--
 	return slot{dir, base}, nil
 }
 
-// isMeta reports whether a component of the name is one of the names that aufs keeps for itself.
-func (r *reader) isMeta() bool {
-	for rest := r.name; ; {
+// isMeta reports whether a component of the name is one of those that aufs keeps for itself.
+func isMeta(name []byte) bool {
+	for rest := name; ; {
 		i := bytes.Index(rest, []byte(whiteoutMeta))
 		if i < 0 {
 			return false
 		}
-		start := i == 0 && len(rest) == len(r.name) || i > 0 && rest[i-1] == '/'
+		start := i == 0 && len(rest) == len(name) || i > 0 && rest[i-1] == '/'
 		rest = rest[i+len(whiteoutMeta):]
 		if !start {
 			continue
@@ -113,13 +117,16 @@ func (r *reader) whiteout(e *entry, dir *tree.Node, base []byte) error {
 	if name == "" || name == "." || name == ".." {
 		return r.fail("whiteout without a name")
 	}
+	if len(name) > maxName {
+		return r.fail(whyName)
+	}
 	if !overlay {
 		r.place.remove(dir, name)
 		return nil
 	}
 	n := r.place.node()
-	n.Mode = tree.TypeChar | e.mode
-	n.UID, n.GID, n.Mtime, n.Nsec = e.uid, e.gid, e.mtime, e.nsec
+	fill(n, e)
+	n.Mode |= tree.TypeChar
 	r.place.left--
 	r.place.put(dir, name, n)
 	r.place.hasWhiteout(dir)
@@ -212,7 +219,7 @@ func (r *reader) addDir(e *entry, s slot) {
 		merge(old, e)
 		return
 	}
-	n := tree.NewDir(e.mode)
+	n := r.place.node()
 	fill(n, e)
 	n.Mode |= tree.TypeDir
 	if old != nil && old.IsWhiteout() && r.o.Whiteouts == Overlay {
@@ -267,6 +274,7 @@ func fill(n *tree.Node, e *entry) {
 
 // merge gives the metadata of the entry to a directory that exists.
 func merge(n *tree.Node, e *entry) {
+	n.SetImplied(false)
 	n.Mode = tree.TypeDir | e.mode
 	n.UID, n.GID, n.Mtime, n.Nsec = e.uid, e.gid, e.mtime, e.nsec
 	for _, x := range e.xattrs {

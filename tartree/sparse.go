@@ -37,13 +37,13 @@ func (s *sparseAttrs) record(key, v []byte) (why string) {
 	ok := true
 	switch string(key) {
 	case "major":
-		s.major, ok = decimal(v)
+		s.major, ok = natural(v)
 	case "minor":
-		s.minor, ok = decimal(v)
+		s.minor, ok = natural(v)
 	case "size", "realsize":
-		s.size, ok = decimal(v)
+		s.size, ok = natural(v)
 	case "numblocks":
-		s.blocks, ok = decimal(v)
+		s.blocks, ok = natural(v)
 	case "name":
 		if bytes.IndexByte(v, 0) >= 0 {
 			return "NUL in a name"
@@ -70,9 +70,14 @@ func (s *sparseAttrs) record(key, v []byte) (why string) {
 	return ""
 }
 
+func natural(b []byte) (int64, bool) {
+	n, ok := decimal(b)
+	return n, ok && n >= 0
+}
+
 // token takes the next number of the map: offset, length, offset and so on.
 func (s *sparseAttrs) token(b []byte) string {
-	n, ok := decimal(b)
+	n, ok := natural(b)
 	switch {
 	case !ok:
 		return "sparse map: not a number"
@@ -142,7 +147,7 @@ func (r *reader) sparseMap10(e *entry, s *sparseAttrs) error {
 				n++
 			case count < 0:
 				var ok bool
-				if count, ok = decimal(tok[:n]); !ok || count < 0 {
+				if count, ok = natural(tok[:n]); !ok {
 					return r.fail("sparse map: not a number")
 				}
 				n = 0
