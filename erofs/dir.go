@@ -114,7 +114,8 @@ type owner struct {
 //
 // A directory has one name. In a hostile image it may have more, and then paths can go in circles or
 // multiply without end; so the image remembers by which name it met a directory, and only that one
-// works. Together with the bound on the depth this makes every walk finite.
+// works. Together with the bounds on the depth and on the size of all directories this makes every walk
+// as short as the image.
 func (im *Image) child(dir *image.Inode, name string, depth int) (image.Inode, error) {
 	if !dir.IsDir() {
 		return image.Inode{}, errNotDir
@@ -136,9 +137,16 @@ func (im *Image) child(dir *image.Inode, name string, depth int) (image.Inode, e
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	here := owner{dir.NID, place}
-	if known, ok := im.owners[i.NID]; i.NID == im.root.NID || ok && known != here {
+	known, ok := im.owners[i.NID]
+	switch {
+	case known == here && ok:
+		return i, nil
+	case ok || i.NID == im.root.NID:
 		return i, &FormatError{Off: e.Off, Field: fmt.Sprintf("inode %d: dirent: nid", dir.NID), Got: i.NID, Why: "is a directory that has another name"}
 	}
 	im.owners[i.NID] = here
-	return i, nil
+	if l := i.Layout(); l == CompressedFull || l == CompressedCompact {
+		return i, nil // unreadable anyway
+	}
+	return i, im.meter.charge(im.img, i.Size)
 }

@@ -45,6 +45,7 @@ type Image struct {
 
 	mu     sync.Mutex
 	owners map[uint64]owner // by NID of the directories met on paths: where their only name is
+	meter  meter            // of these directories
 }
 
 // Device is an extra device of an image.

@@ -116,16 +116,6 @@ func ages(t *testing.T, dir string) {
 	}
 }
 
-func pattern(n int, seed byte) []byte {
-	b := make([]byte, n)
-	x := uint32(seed) + 1
-	for k := range b {
-		x = x*1664525 + 1013904223
-		b[k] = byte(x >> 24)
-	}
-	return b
-}
-
 // listDir reads a directory of the system.
 func listDir(t *testing.T, dir string) listing {
 	t.Helper()

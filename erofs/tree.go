@@ -43,8 +43,7 @@ type loader struct {
 	shared map[uint32]tree.Xattr // by id
 	names  map[string]string     // of xattrs, each once
 	key    []byte                // scratch for names
-	spent  int64
-	size   int64 // of the image, once it matters
+	meter  meter
 }
 
 // pending is a directory whose entries are still to be read.
@@ -55,33 +54,10 @@ type pending struct {
 	depth int
 }
 
-// slack is the metadata that any image may have: below it nobody asks for the size of the image.
-const slack = 1 << 20
-
-// charge accounts for n bytes of metadata that go into the tree. Metadata of an image does not
-// overlap, so all of it has at most the size of the image. In a hostile image it may, and a few
-// megabytes that share their directory blocks and xattrs would become a tree of terabytes.
-func (l *loader) charge(n int64) error {
-	if l.spent += n; l.spent <= slack {
-		return nil
-	}
-	if l.size == 0 {
-		size, err := l.im.img.Devices[0].Window.Size()
-		if err != nil {
-			return err
-		}
-		l.size = size + slack
-	}
-	if l.spent > l.size {
-		return &FormatError{Off: -1, Field: "metadata", Got: l.spent, Why: "has more bytes than the image: it overlaps"}
-	}
-	return nil
-}
-
 // directory adds the entries of a directory.
 func (l *loader) directory(p *pending) error {
 	c := &cursor{img: l.im.img, dir: p.raw}
-	first := len(l.queue)
+	first, rest := len(l.queue), p.raw.Size
 	for {
 		block, err := c.next()
 		if err != nil {
@@ -90,9 +66,11 @@ func (l *loader) directory(p *pending) error {
 		if block == nil {
 			break
 		}
-		if err := l.charge(l.im.img.BlockSize()); err != nil {
+		n := min(rest, l.im.img.BlockSize())
+		if err := l.meter.charge(l.im.img, n); err != nil {
 			return err
 		}
+		rest -= n
 		for k := range block {
 			if err := l.entry(p, &block[k]); err != nil {
 				return fmt.Errorf("%q: %w", block[k].Name, err)
@@ -138,14 +116,14 @@ func (l *loader) node(raw *image.Inode) (*tree.Node, error) {
 	n := &tree.Node{Mode: uint32(raw.Mode), UID: raw.UID, GID: raw.GID, Rdev: raw.Rdev}
 	n.Mtime, n.Nsec = timeOf(raw)
 	l.nodes[raw.NID] = n
-	err := l.charge(raw.BodyOff() - raw.Off)
+	err := l.meter.charge(l.im.img, raw.BodyOff()-raw.Off)
 	switch {
 	case err != nil:
 	case raw.IsRegular():
 		n.Size, n.Content = raw.Size, &content{l.im.img, raw.NID}
 	case raw.IsSymlink():
 		if n.Target, err = readLink(l.im.img, raw); err == nil {
-			err = l.charge(raw.Size)
+			err = l.meter.charge(l.im.img, raw.Size)
 		}
 	}
 	if err == nil && raw.XattrICount != 0 {
@@ -169,7 +147,7 @@ func (l *loader) xattrs(raw *image.Inode) ([]tree.Xattr, error) {
 				list = append(list, known)
 				continue
 			}
-			if err := l.charge(int64(len(x.Rest) + len(x.Value))); err != nil {
+			if err := l.meter.charge(l.im.img, int64(len(x.Rest)+len(x.Value))); err != nil {
 				return nil, err
 			}
 		}
