@@ -28,7 +28,7 @@ type plan struct {
 
 	base                           int64  // where the metadata begins
 	metaBlock                      int64  // meta_blkaddr: NIDs count from here
-	first                          uint64 // NID of the root
+	root                           uint64 // NID of the root
 	inodeEnd                       int64  // end of the inodes, in bytes from metaBlock
 	dirBlock, lateBlock, sharedOff int64
 	end                            int64
@@ -77,7 +77,7 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 			return nil, fmt.Errorf("mkfs: %q: %w", pathOf(t, n), err)
 		}
 	}
-	p.inodeEnd = p.pos
+	p.root, p.inodeEnd = p.items[0].nid, p.pos
 	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
 	p.lateBlock = p.dirBlock + p.dirs
 	p.sharedOff = (p.lateBlock + p.late) << w.bits
@@ -96,7 +96,6 @@ func (p *planner) address(base int64) {
 	p.wide = p.w.o.Large || block > math.MaxUint32-1<<28
 	p.metaBlock = min(block, math.MaxUint32)
 	p.pos = base - p.metaBlock<<p.w.bits + disk.SlotSize
-	p.first = uint64(p.pos / disk.SlotSize)
 }
 
 // inode gives inode i its shape and its place.

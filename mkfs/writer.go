@@ -158,7 +158,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	}
 	sum := Summary{
 		Size: p.end, Data: base - w.header, Metadata: p.end - base, Saved: w.saved, UUID: uuid,
-		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.first, BlockSize: int(w.bs),
+		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
 		sum.BlobSize = w.data.pos()
@@ -291,7 +291,7 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	s := disk.Superblock{
 		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(len(p.inodes)),
 		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
-		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.first),
+		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.root),
 	}
 	copy(s.VolumeName[:], w.o.Label)
 	if !w.o.NoChecksum {
@@ -303,7 +303,7 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	}
 	if p.wide {
 		s.Incompat |= disk.Has48Bit
-		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.first
+		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.root
 	}
 	if n := len(p.x.prefixes); n > 0 {
 		s.Incompat |= disk.HasXattrPrefixes
