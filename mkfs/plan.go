@@ -29,7 +29,6 @@ type plan struct {
 	base                           int64  // where the metadata begins
 	metaBlock                      int64  // meta_blkaddr: NIDs count from here
 	root                           uint64 // NID of the root
-	inodeEnd                       int64  // end of the inodes, in bytes from metaBlock
 	dirBlock, lateBlock, sharedOff int64
 	end                            int64
 }
@@ -77,7 +76,7 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 			return nil, fmt.Errorf("mkfs: %q: %w", pathOf(t, n), err)
 		}
 	}
-	p.root, p.inodeEnd = p.items[0].nid, p.pos
+	p.root = p.items[0].nid
 	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
 	p.lateBlock = p.dirBlock + p.dirs
 	p.sharedOff = (p.lateBlock + p.late) << w.bits
