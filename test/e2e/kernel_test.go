@@ -27,14 +27,14 @@ var variants = []variant{
 	{name: "512", o: mkfs.Options{BlockSize: 512}, loop: true},
 	{name: "1024", o: mkfs.Options{BlockSize: 1024}},
 	{name: "2048", o: mkfs.Options{BlockSize: 2048}},
-	{name: "inline", o: mkfs.Options{Inline: mkfs.InlineTails}, loop: true},
-	{name: "inline-all", o: mkfs.Options{Inline: mkfs.InlineTails, InlineMax: 4096}},
-	{name: "inline-512", o: mkfs.Options{Inline: mkfs.InlineTails, BlockSize: 512}},
+	{name: "blocks-only", o: mkfs.Options{Inline: mkfs.InlineNone}, loop: true},
+	{name: "inline-all", o: mkfs.Options{InlineMax: 4096}},
+	{name: "512-blocks-only", o: mkfs.Options{Inline: mkfs.InlineNone, BlockSize: 512}},
 	{name: "chunks", o: mkfs.Options{ChunkSize: 4096}, loop: true},
 	{name: "chunks-64k-dedupe", o: mkfs.Options{ChunkSize: 1 << 16, Dedupe: true}},
 	{name: "chunks-1024", o: mkfs.Options{ChunkSize: 8192, BlockSize: 1024}},
 	{name: "dedupe", o: mkfs.Options{Dedupe: true}},
-	{name: "dedupe-inline", o: mkfs.Options{Dedupe: true, Inline: mkfs.InlineTails}},
+	{name: "dedupe-blocks-only", o: mkfs.Options{Dedupe: true, Inline: mkfs.InlineNone}},
 	{name: "48bit", o: mkfs.Options{Large: true}},
 	{name: "48bit-chunks", o: mkfs.Options{Large: true, ChunkSize: 4096}},
 	{name: "extended", o: mkfs.Options{Inodes: mkfs.InodeExtended}},
@@ -110,7 +110,7 @@ func TestKernelShowsTheTarForRealLayers(t *testing.T) {
 	for _, name := range corpora[1:] {
 		for _, v := range variants {
 			switch v.name {
-			case "default", "inline", "512", "chunks-64k-dedupe", "dedupe-inline":
+			case "default", "blocks-only", "512", "chunks-64k-dedupe", "dedupe":
 			default:
 				continue
 			}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tarmodel.py [--layers] TAR...: prints the canonical listing of the file system that a tar means.
+"""tarmodel.py TAR...: prints the canonical listing of the file system that a tar means.
 
 An interpreter of tar of its own, written from POSIX.1-2017 pax, the GNU tar manual (Basic Tar Format,
 Sparse Formats) and the OCI image-spec (layer.md), sharing nothing with what it judges. An archive that
@@ -399,7 +399,7 @@ def merge(lower, upper):
     """Puts the directory upper over lower, whiteouts applied; both stay as they are."""
     out = Node('dir')
     out.__dict__.update({k: v for k, v in upper.__dict__.items() if k != 'children'}, children={})
-    out.xattrs = {k: v for k, v in upper.xattrs.items() if k not in (b'trusted.overlay.opaque', b'trusted.overlay.origin')}
+    out.xattrs = {k: v for k, v in upper.xattrs.items() if not k.startswith(b'trusted.overlay.')}
     below = {} if lower is None or b'trusted.overlay.opaque' in upper.xattrs else lower.children
     if upper.implied and lower is not None:  # CHOICE: a directory that upper only implies keeps what lower says of it
         for k in ('mode', 'uid', 'gid', 'sec', 'nsec', 'xattrs', 'implied'):
