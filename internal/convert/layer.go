@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 
 	"github.com/laminafs/lamina/mkfs"
@@ -60,23 +61,22 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 // Every window goes to also, if that is not nil, before it is parsed.
 func read(in io.Reader, spool tree.Spool, also func([]byte) error, o Options) (Result, *tree.Tree, error) {
 	var r Result
-	d, compression, err := tartree.Decompress(in)
+	sum := &digest{Hash: sha256.New()}
+	d, compression, err := tartree.DecompressTap(in, sum)
 	if err != nil {
 		return r, nil, err
 	}
 	r.Compression = compression
-	h := startHash(d, also)
 	o.Tar.Stats = &r.Stats
-	t, err := tartree.Read(h, spool, o.Tar)
+	w := &windows{src: d.(tartree.Windower), also: also}
+	t, err := tartree.Read(w, spool, o.Tar)
 	if err == nil {
-		err = h.drain()
+		err = w.drain()
 	}
-	sum, size := h.finish()
-	err = errors.Join(err, d.Close())
-	if err != nil {
+	if err = errors.Join(err, d.Close()); err != nil {
 		return r, nil, err
 	}
-	r.DiffID, r.TarSize = "sha256:"+hex.EncodeToString(sum), size
+	r.DiffID, r.TarSize = "sha256:"+hex.EncodeToString(sum.Sum(nil)), sum.size
 	if o.Edit != nil {
 		err = o.Edit(t)
 	}
@@ -88,75 +88,45 @@ func (r *Result) digest() []byte {
 	return b
 }
 
-// hashed passes windows on and has them hashed by a goroutine meanwhile: a window is given back to its
-// source when both the reader and the hash are done with it.
-type hashed struct {
-	src  tartree.Windower
-	also func([]byte) error
-	work chan []byte
-	ack  chan struct{}
-	busy bool
+// digest is a hash that counts.
+type digest struct {
+	hash.Hash
 	size int64
-	sum  chan []byte
 }
 
-func startHash(src io.ReadCloser, also func([]byte) error) *hashed {
-	h := &hashed{also: also, work: make(chan []byte), ack: make(chan struct{}), sum: make(chan []byte, 1)}
-	h.src = src.(tartree.Windower)
-	go func() {
-		sha := sha256.New()
-		for b := range h.work {
-			_, _ = sha.Write(b)
-			h.ack <- struct{}{}
-		}
-		h.sum <- sha.Sum(nil)
-	}()
-	return h
+func (d *digest) Write(b []byte) (int, error) {
+	d.size += int64(len(b))
+	return d.Hash.Write(b)
+}
+
+// windows passes the windows of src on and shows them to also.
+type windows struct {
+	src  tartree.Windower
+	also func([]byte) error
 }
 
 // NextWindow implements tartree.Windower.
-func (h *hashed) NextWindow() ([]byte, error) {
-	h.wait()
-	b, err := h.src.NextWindow()
-	if len(b) == 0 {
-		return nil, err
-	}
-	h.size += int64(len(b))
-	h.work <- b
-	h.busy = true
-	if h.also != nil {
-		if aerr := h.also(b); aerr != nil {
-			return nil, aerr
+func (w *windows) NextWindow() ([]byte, error) {
+	b, err := w.src.NextWindow()
+	if len(b) > 0 && w.also != nil {
+		if err := w.also(b); err != nil {
+			return nil, err
 		}
 	}
 	return b, err
 }
 
-func (h *hashed) wait() {
-	if h.busy {
-		<-h.ack
-		h.busy = false
-	}
-}
-
-// Read implements io.Reader for those who do not take windows; nobody here does.
-func (h *hashed) Read([]byte) (int, error) { panic("convert: windows are read by NextWindow") }
+// Read implements io.Reader for those who take no windows; tartree does.
+func (w *windows) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // drain reads what the parser left behind the end of the archive.
-func (h *hashed) drain() error {
+func (w *windows) drain() error {
 	for {
-		if _, err := h.NextWindow(); err != nil {
+		if _, err := w.NextWindow(); err != nil {
 			if err == io.EOF {
 				return nil
 			}
 			return err
 		}
 	}
-}
-
-// finish ends the goroutine and returns the digest and how many bytes it covers.
-func (h *hashed) finish() ([]byte, int64) {
-	h.wait()
-	close(h.work)
-	return <-h.sum, h.size
 }
