@@ -167,6 +167,8 @@ func (w *Window) Size() (int64, error) {
 			probe = lo * 4
 		}
 	}
-	w.end.Store(lo + 1)
+	if lo < math.MaxInt64 {
+		w.end.Store(lo + 1)
+	}
 	return lo, nil
 }

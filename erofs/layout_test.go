@@ -1,0 +1,293 @@
+package erofs
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/tree"
+)
+
+// far is a device of 1<<62 bytes: zeros, with data at the start and at one other place.
+type far struct {
+	start []byte
+	at    int64
+	data  []byte
+}
+
+func (f far) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	for _, piece := range []struct {
+		at int64
+		b  []byte
+	}{{0, f.start}, {f.at, f.data}} {
+		if d := off - piece.at; d >= 0 && d < int64(len(piece.b)) {
+			copy(p, piece.b[d:])
+		} else if d < 0 && -d < int64(len(p)) {
+			copy(p[-d:], piece.b)
+		}
+	}
+	if off+int64(len(p)) > 1<<62 {
+		return 0, io.EOF
+	}
+	return len(p), nil
+}
+
+// read returns what ReadFile has, or the error as text.
+func read(im *Image, name string) string {
+	b, err := im.ReadFile(name)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func TestAddressesHave48Bits(t *testing.T) {
+	const block = 1<<45 | 7
+	m := newMaker(t, 12)
+	size := uint64(5000)
+	extended := m.inode(disk.InodeExtended{Mode: 0o100644, Size: size, Nb: block >> 32, U: block & (1<<32 - 1)}, nil)
+	var entry [disk.ChunkIndexSize]byte
+	(&disk.ChunkIndex{StartHi: block >> 32, StartLo: block & (1<<32 - 1)}).Encode(&entry)
+	chunks := m.inode(disk.InodeExtended{Format: disk.MakeFormat(true, disk.ChunkBased), Mode: 0o100644, Size: size, U: uint32(disk.ChunkIndexes | disk.Chunk48Bit | 1)}, entry[:])
+	low := m.inode(disk.InodeExtended{Format: disk.MakeFormat(true, disk.ChunkBased), Mode: 0o100644, Size: size, U: uint32(disk.ChunkIndexes | 1)}, entry[:])
+	off := m.space(disk.InodeCompactSize, disk.SlotSize)
+	(&disk.InodeCompact{Format: disk.FormatNlink1, Mode: 0o100644, Size: uint32(size), Nb: block >> 32, U: block & (1<<32 - 1)}).Encode((*[disk.InodeCompactSize]byte)(m.b[off:]))
+	compact := uint64(off / disk.SlotSize)
+	m.sb.Incompat |= disk.Has48Bit
+	data := pattern(int(size), 3)
+	b := m.with(DirEntry{"chunks", chunks, 1}, DirEntry{"compact", compact, 1}, DirEntry{"extended", extended, 1}, DirEntry{"low", low, 1})
+	im := open(t, far{b, block << 12, data})
+	for _, name := range []string{"chunks", "compact", "extended"} {
+		if got := read(im, name); got != string(data) {
+			t.Errorf("%s: %.60q", name, got)
+		}
+	}
+	if got := read(im, "low"); got != string(make([]byte, size)) {
+		t.Errorf("without the 48-bit format the high half counts: %.60q", got)
+	}
+	if i, err := im.Lookup("compact"); err != nil || i.Nlink != 1 {
+		t.Errorf("NLINK_1: %+v, %v", i, err)
+	}
+}
+
+func TestBlockSizesUpTo64K(t *testing.T) {
+	for bits := uint8(9); bits <= 16; bits++ {
+		m := newMaker(t, bits)
+		m.sb.Compat |= disk.HasChecksum
+		size := 3<<bits + 100
+		data := pattern(size, bits)
+		plain := m.inode(disk.InodeExtended{Mode: 0o100644, Size: uint64(size), U: m.blocks(data)}, nil)
+		inline := m.inode(disk.InodeExtended{Format: disk.MakeFormat(true, disk.FlatInline), Mode: 0o100644, Size: uint64(size), U: m.blocks(data[:3<<bits])}, data[3<<bits:])
+		entries := []DirEntry{{"inline", inline, 1}, {"plain", plain, 1}}
+		var big []byte // a directory of three blocks
+		for first := 'a'; first < 'd'; first++ {
+			var names []DirEntry
+			for k := byte(0); len(dirents(names...)) < 1<<bits-100; k++ {
+				names = append(names, DirEntry{string(first) + strings.Repeat(string('0'+k/16)+string('0'+k%16), 25), plain, 1})
+				if k == 255 {
+					break
+				}
+			}
+			block := dirents(names...)
+			big = append(append(big, block...), make([]byte, 1<<bits-len(block))...)
+		}
+		entries = append(entries, DirEntry{"zbig", m.rawDir(big), 2})
+		im := open(t, bytes.NewReader(m.with(entries...)))
+		for _, name := range []string{"inline", "plain"} {
+			if got := read(im, name); got != string(data) {
+				t.Errorf("blocks of %d, %s: %.60q", 1<<bits, name, got)
+			}
+		}
+		list, err := im.ReadDir("zbig")
+		if err != nil {
+			t.Errorf("blocks of %d: %v", 1<<bits, err)
+		}
+		for _, e := range list {
+			if i, err := im.Lookup("zbig/" + e.Name()); err != nil || i.NID != plain {
+				t.Errorf("blocks of %d: Lookup(%q): %v", 1<<bits, e.Name(), err)
+			}
+		}
+		if _, err := im.Lookup("zbig/nothing"); err == nil {
+			t.Errorf("blocks of %d: found what is not there", 1<<bits)
+		}
+	}
+}
+
+// deviceImage has files with a chunk on each kind of address: device 1 and 2, by id and through the
+// unified address space, a hole, the primary device.
+func deviceImage(t *testing.T, uni1, uni2 uint32) []byte {
+	m := newMaker(t, 9)
+	own := m.blocks([]byte("primary"))
+	m.sb.Incompat |= disk.HasDeviceTable | disk.HasChunkedFile
+	m.sb.ExtraDevices, m.sb.DevtSlotOff = 2, 1
+	for k, d := range []disk.Device{{BlocksLo: 4, UniAddrLo: uni1}, {BlocksLo: 4, UniAddrLo: uni2}} {
+		d.Tag[0] = byte('a' + k)
+		d.Encode((*[disk.DeviceSize]byte)(m.b[(1+k)*disk.DeviceSize:]))
+	}
+	file := func(unified bool, list ...disk.ChunkIndex) uint64 {
+		var entries []byte
+		format := disk.ChunkIndexes
+		for _, c := range list {
+			var b [disk.ChunkIndexSize]byte
+			c.Encode(&b)
+			entries = append(entries, b[:]...)
+			if unified {
+				entries = append(entries[:len(entries)-8], b[4:]...)
+				format = 0
+			}
+		}
+		return m.inode(disk.InodeExtended{Format: disk.MakeFormat(true, disk.ChunkBased), Mode: 0o100644, Size: uint64(512 * len(list)), U: uint32(format)}, entries)
+	}
+	return m.with(
+		DirEntry{"bad", file(false, disk.ChunkIndex{StartLo: 1, DeviceID: 3}), 1},
+		DirEntry{"flat", m.inode(disk.InodeExtended{Mode: 0o100644, Size: 512, U: uni2 + 2}, nil), 1},
+		DirEntry{"ids", file(false, disk.ChunkIndex{StartLo: 1, DeviceID: 1}, disk.HoleIndex(), disk.ChunkIndex{StartLo: 2, DeviceID: 2}, disk.ChunkIndex{StartLo: own}, disk.ChunkIndex{StartLo: 2, DeviceID: 4 | 1}), 1},
+		DirEntry{"unified", file(true, disk.ChunkIndex{StartLo: uni1 + 1}, disk.HoleIndex(), disk.ChunkIndex{StartLo: uni2 + 2}, disk.ChunkIndex{StartLo: own}, disk.ChunkIndex{StartLo: uni1 + 2}), 1},
+	)
+}
+
+func deviceData(name string) []byte {
+	var b []byte
+	for k := range 4 {
+		b = append(b, bytes.Repeat([]byte{name[0], byte('0' + k)}, 256)...)
+	}
+	return b
+}
+
+func TestDevicesByIdAndByUnifiedAddress(t *testing.T) {
+	one, two := deviceData("x"), deviceData("y")
+	primary := make([]byte, 512)
+	copy(primary, "primary")
+	want := string(one[512:1024]) + string(make([]byte, 512)) + string(two[1024:1536]) + string(primary) + string(one[1024:1536])
+	b := deviceImage(t, 1000, 1004)
+	im := open(t, bytes.NewReader(b), bytes.NewReader(one), bytes.NewReader(two))
+	for _, name := range []string{"ids", "unified"} {
+		if got := read(im, name); got != want {
+			t.Errorf("%s: %.100q", name, got)
+		}
+	}
+	if got := read(im, "flat"); got != string(two[1024:1536]) {
+		t.Errorf("flat: %.100q", got)
+	}
+	if _, err := im.ReadFile("bad"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("device 3 of 2: %v", err)
+	}
+	if d := im.Devices(); len(d) != 2 || d[0] != (Device{"a", 4, 1000}) || d[1].Tag != "b" {
+		t.Errorf("devices %+v", d)
+	}
+	i, err := im.Lookup("unified")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := i.Extents()
+	wantList := []Extent{{0, 512, 512, 1, false}, {512, 0, 512, 0, true}, {1024, 1024, 512, 2, false}, {1536, 2048, 512, 0, false}, {2048, 1024, 512, 1, false}}
+	if err != nil || !slices.Equal(list, wantList) {
+		t.Errorf("extents %+v, %v", list, err)
+	}
+
+	blocks := uint32(len(b) / 512)
+	b = deviceImage(t, blocks, blocks+4)
+	im = open(t, bytes.NewReader(slices.Concat(b, one, two)))
+	for _, name := range []string{"ids", "unified"} {
+		if got := read(im, name); got != want {
+			t.Errorf("flattened, %s: %.100q", name, got)
+		}
+	}
+
+	im = open(t, bytes.NewReader(deviceImage(t, 0, 0)))
+	if _, err := im.ReadFile("ids"); err == nil || errors.Is(err, ErrCorrupt) {
+		t.Errorf("device without a place in the image: %v", err)
+	}
+	if _, err := Open(bytes.NewReader(deviceImage(t, 1000, 1003)), bytes.NewReader(one), bytes.NewReader(two)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("devices that overlap: %v", err)
+	}
+}
+
+func TestXattrRules(t *testing.T) {
+	m := newMaker(t, 9)
+	shared := m.blocks(slices.Concat(xattr(4, "same", "shared"), xattr(6, "s", "sv")))
+	m.sb.XattrBlkAddr = shared
+	m.sb.Incompat |= disk.HasXattrPrefixes
+	m.sb.Compat |= disk.HasPlainXattrPfx
+	m.sb.XattrPrefixCount = 2
+	table := (&disk.LongPrefix{BaseIndex: 4, Infix: "overlay."}).Append(nil)
+	m.sb.XattrPrefixStart = m.blocks((&disk.LongPrefix{Infix: "finger"}).Append(table)) * 512 / 4
+	with := func(area []byte, icount uint16) uint64 {
+		return m.inode(disk.InodeExtended{Mode: 0o100644, XattrICount: icount}, area)
+	}
+	second := uint32((disk.XattrEntrySize + len("sameshared") + 3) / 4)
+	full := with(xattrs([]uint32{0, second, second},
+		xattr(1, "b", "\x00binary\xff"), xattr(1, "a", ""), xattr(2, "", "acl"), xattr(4, "same", "inline"),
+		xattr(0, "hidden", "h"), xattr(5, "lustre", "l"), xattr(9, "unknown", "u"),
+		xattr(0x80, "opaque", "y"), xattr(0x81, "print", "hidden"), xattr(0x82, "no such prefix", "")))
+	short, _ := xattrs([]uint32{1, 2})
+	beyond := xattr(1, "x", "")
+	beyond[2] = 200
+	files := []DirEntry{
+		{"beyond", with(xattrs(nil, beyond)), 1},
+		{"count", with(short[:16], 2), 1},
+		{"full", full, 1},
+		{"none", with(nil, 0), 1},
+		{"one", with(make([]byte, 12), 1), 1},
+		{"range", with(xattrs([]uint32{1 << 30})), 1},
+	}
+	im := open(t, bytes.NewReader(m.with(files...)))
+	want := []tree.Xattr{{Name: "security.s", Value: "sv"}, {Name: "system.posix_acl_access", Value: "acl"}, {Name: "trusted.overlay.opaque", Value: "y"},
+		{Name: "trusted.same", Value: "inline"}, {Name: "user.a", Value: ""}, {Name: "user.b", Value: "\x00binary\xff"}}
+	for name, wantErr := range map[string]error{"full": nil, "none": nil, "beyond": ErrCorrupt, "count": ErrCorrupt, "one": errors.ErrUnsupported, "range": ErrCorrupt} {
+		i, err := im.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := i.Xattrs()
+		if !errors.Is(err, wantErr) {
+			t.Errorf("%s: %v, want %v", name, err, wantErr)
+		}
+		if name == "full" && !slices.Equal(got, want) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	files = slices.DeleteFunc(files, func(e DirEntry) bool { return e.Name != "full" && e.Name != "none" })
+	tr, err := open(t, bytes.NewReader(m.with(files...))).Tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tr.Lookup("full").Xattrs; !slices.Equal(got, want) {
+		t.Errorf("Tree: %+v", got)
+	}
+}
+
+func TestInodesThatAreNotWhatTheySeem(t *testing.T) {
+	m := newMaker(t, 9)
+	late := m.inode(disk.InodeExtended{Mode: 0o100644, Mtime: -5, MtimeNsec: 3_000_000_007}, nil)
+	files := []DirEntry{
+		{"format", m.inode(disk.InodeExtended{Mode: 0o100644, Format: 1 << 5}, nil), 1},
+		{"late", late, 1},
+		{"layout", m.inode(disk.InodeExtended{Mode: 0o100644, Format: 7 << 1}, nil), 1},
+		{"metabox", disk.MetaboxNID | 5, 1},
+		{"type", m.inode(disk.InodeExtended{Mode: 0o644}, nil), 1},
+		{"xchunk", m.inode(disk.InodeExtended{Mode: 0o100644, Format: disk.MakeFormat(true, disk.ChunkBased), U: 0x80}, nil), 1},
+	}
+	b := m.with(files...)
+	im := open(t, bytes.NewReader(b))
+	for name, want := range map[string]error{"format": errors.ErrUnsupported, "late": nil, "layout": errors.ErrUnsupported,
+		"metabox": ErrCorrupt, "type": ErrCorrupt, "xchunk": errors.ErrUnsupported} {
+		if _, err := im.Stat(name); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+	if i, err := im.Lookup("late"); err != nil || i.Mtime != -2 || i.Nsec != 7 {
+		t.Errorf("late: %+v, %v", i, err)
+	}
+	m.sb.Incompat |= disk.HasMetabox
+	m.sb.ExtSlots = 1
+	im = open(t, bytes.NewReader(m.with(files...)))
+	if _, err := im.Stat("metabox"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("metabox: %v", err)
+	}
+}
