@@ -22,8 +22,12 @@ const (
 	exitCorrupt     = 3
 	exitUnsupported = 4
 	exitNotFound    = 5
-	exitNotStarted  = 125
-	exitSignal      = 128
+
+	exitNotStarted    = 125 // this and the next two as docker and shells have them
+	exitNotExecutable = 126
+	exitNoCommand     = 127
+
+	exitSignal = 128
 )
 
 var exitTable = []struct {

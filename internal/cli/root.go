@@ -65,6 +65,7 @@ func commands(e *env) []*cobra.Command {
 		newLs(e),
 		newCat(e),
 		newStat(e),
+		newRun(e),
 		newVersion(e),
 	}
 }

@@ -24,10 +24,11 @@ var table = map[string]row{
 	"internal/durable": {0, false},
 	"internal/mount":   {0, false},
 
-	"tartree":        {1, true},
-	"dirtree":        {1, true},
-	"internal/image": {1, false},
-	"internal/oci":   {1, false},
+	"tartree":         {1, true},
+	"dirtree":         {1, true},
+	"internal/image":  {1, false},
+	"internal/bundle": {0, false},
+	"internal/oci":    {1, false},
 
 	"erofs": {2, true},
 	"mkfs":  {2, true},

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package cli
+
+import (
+	"errors"
+	"os"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func lockFile(string, bool) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func (c *container) deleteFromRuntime(string) {}
+
+func (e *env) runContainer(*runJob, v1.ImageConfig, *container, []string) error {
+	return errors.ErrUnsupported
+}
