@@ -10,11 +10,10 @@ import (
 
 // maker builds images byte by byte, broken ones above all.
 type maker struct {
-	t    testing.TB
-	bs   int64
-	sb   disk.Superblock
-	b    []byte
-	root uint64
+	t  testing.TB
+	bs int64
+	sb disk.Superblock
+	b  []byte
 }
 
 // newMaker starts an image with blocks of 1<<bits bytes. Byte 0 is NID 0.

@@ -129,7 +129,7 @@ func listDir(t *testing.T, dir string) listing {
 			return err
 		}
 		r := record{
-			mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: st.Mtim.Sec, nsec: uint32(st.Mtim.Nsec), names: int(st.Nlink),
+			mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: int64(st.Mtim.Sec), nsec: uint32(st.Mtim.Nsec), names: int(st.Nlink),
 		}
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:
