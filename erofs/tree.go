@@ -29,7 +29,7 @@ func (im *Image) Tree() (*tree.Tree, error) {
 		next := l.queue[len(l.queue)-1]
 		l.queue = l.queue[:len(l.queue)-1]
 		if err := l.directory(&next); err != nil {
-			return nil, fmt.Errorf("%q: %w", next.path, err)
+			return nil, err
 		}
 	}
 	return &tree.Tree{Root: root}, nil
@@ -50,9 +50,12 @@ type loader struct {
 type pending struct {
 	node  *tree.Node
 	raw   image.Inode
-	path  string
+	path  string // with a slash at the end, "" for the root
 	depth int
 }
+
+// at gives an error the path where it was met.
+func at(path string, err error) error { return fmt.Errorf("erofs: %q: %w", path, err) }
 
 // directory adds the entries of a directory.
 func (l *loader) directory(p *pending) error {
@@ -61,19 +64,19 @@ func (l *loader) directory(p *pending) error {
 	for {
 		block, err := c.next()
 		if err != nil {
-			return err
+			return at(p.path, err)
 		}
 		if block == nil {
 			break
 		}
 		n := min(rest, l.im.img.BlockSize())
 		if err := l.meter.charge(l.im.img, n); err != nil {
-			return err
+			return at(p.path, err)
 		}
 		rest -= n
 		for k := range block {
 			if err := l.entry(p, &block[k]); err != nil {
-				return fmt.Errorf("%q: %w", block[k].Name, err)
+				return at(p.path+block[k].Name, err)
 			}
 		}
 	}
@@ -107,7 +110,7 @@ func (l *loader) entry(p *pending, e *DirEntry) error {
 	if p.depth+1 >= tree.MaxDepth {
 		return errTooDeep
 	}
-	l.queue = append(l.queue, pending{node, raw, p.path + "/" + e.Name, p.depth + 1})
+	l.queue = append(l.queue, pending{node, raw, p.path + e.Name + "/", p.depth + 1})
 	return nil
 }
 
