@@ -212,7 +212,6 @@ func TestXattrRules(t *testing.T) {
 	m := newMaker(t, 9)
 	shared := m.blocks(slices.Concat(xattr(4, "same", "shared"), xattr(6, "s", "sv")))
 	m.sb.XattrBlkAddr = shared
-	m.sb.Incompat |= disk.HasXattrPrefixes
 	m.sb.Compat |= disk.HasPlainXattrPfx
 	m.sb.XattrPrefixCount = 2
 	table := (&disk.LongPrefix{BaseIndex: 4, Infix: "overlay."}).Append(nil)

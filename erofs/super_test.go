@@ -25,8 +25,9 @@ func TestSuperblocksThatAMountRefuses(t *testing.T) {
 		"i_format":              func(s *disk.Superblock) { s.RootNID2 = 34 },
 		"not a directory":       func(s *disk.Superblock) { s.RootNID2 = 64 },
 		"device table":          func(s *disk.Superblock) { s.Incompat |= disk.HasDeviceTable; s.ExtraDevices, s.DevtSlotOff = 3, 65535 },
-		"long xattr prefix":     func(s *disk.Superblock) { s.Incompat |= disk.HasXattrPrefixes; s.XattrPrefixCount = 1 },
+		"long xattr prefix":     func(s *disk.Superblock) { s.XattrPrefixCount = 1 },
 		"beyond the end":        func(s *disk.Superblock) { s.MetaBlkAddr = 1 << 31 },
+		"lz4 configuration":     func(s *disk.Superblock) { s.Incompat |= disk.HasComprCfgs; s.ComprAlgs = 1 },
 		"root in the metabox":   nil,
 		"checksum: 0x12345678:": nil,
 	} {
@@ -71,5 +72,36 @@ func TestWhatAMountIgnoresIsIgnored(t *testing.T) {
 	}
 	if _, err := Open(bytes.NewReader(m.with()), bytes.NewReader(nil)); err == nil {
 		t.Error("a device given to an image that has none: opened")
+	}
+}
+
+func TestCompressionConfigsThatAMountRefuses(t *testing.T) {
+	good := map[disk.Algorithm]string{
+		disk.LZ4: "\x0e\x00\xff\xff\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", disk.LZMA: "\x0e\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		disk.Deflate: "\x06\x00\x0f\x00\x00\x00\x00\x00", disk.ZSTD: "\x06\x00\x00\x0a\x00\x00\x00\x00",
+	}
+	bad := map[disk.Algorithm][]string{
+		disk.LZ4: {"\x0d\x00", "\x0e\x00\x00\x00\x01\x01"}, disk.LZMA: {"\x0e\x00\xff\x0f", "\x0e\x00\x01\x00\x80\x00", "\x0e\x00\x00\x10\x00\x00\x01"},
+		disk.Deflate: {"\x05\x00", "\x06\x00\x10"}, disk.ZSTD: {"\x06\x00\x01\x00", "\x06\x00\x00\x0b"},
+	}
+	try := func(a disk.Algorithm, cfg string) error {
+		m := newMaker(t, 12)
+		m.sb.Incompat |= disk.HasComprCfgs
+		m.sb.ComprAlgs = 1 << a
+		b := m.with()
+		copy(b[disk.SuperOffset+disk.SuperSize:], good[a])
+		copy(b[disk.SuperOffset+disk.SuperSize:], cfg)
+		_, err := Open(bytes.NewReader(b))
+		return err
+	}
+	for a := range good {
+		if err := try(a, ""); err != nil {
+			t.Errorf("%v: %v", a, err)
+		}
+		for _, cfg := range bad[a] {
+			if err := try(a, cfg); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), a.String()) {
+				t.Errorf("%v: % x: %v", a, cfg, err)
+			}
+		}
 	}
 }

@@ -28,8 +28,8 @@ type Image struct {
 
 // Options of Open.
 type Options struct {
-	// Report, if not nil, is called for every broken rule that does not keep Open from going on. If
-	// it is nil the first broken rule ends Open, as it ends a mount.
+	// Report, if not nil, is called for every error that does not keep Open from going on: Devices
+	// lacks what comes behind a broken slot. If it is nil the first one ends Open, as it ends a mount.
 	Report func(error)
 }
 
@@ -46,12 +46,12 @@ func (o Options) broken(err error) error {
 // order of their slots: all of them, or none, which means that the image is flattened (section 6).
 func Open(r io.ReaderAt, devices []io.ReaderAt, o Options) (*Image, error) {
 	im := &Image{Devices: []Device{{Window: NewWindow(r, "")}}}
-	for _, step := range []func(Options) error{im.openSuper, im.checkSuper, im.checkSum} {
+	for _, step := range []func(Options) error{im.openSuper, im.checkSuper, im.checkSum, im.openConfigs} {
 		if err := step(o); err != nil {
 			return nil, err
 		}
 	}
-	if err := im.openDevices(devices, o); err != nil {
+	if err := o.broken(im.openDevices(devices, o)); err != nil {
 		return nil, err
 	}
 	if err := im.openPrefixes(); err != nil {

@@ -13,7 +13,7 @@ func (im *Image) LongPrefixes() []disk.LongPrefix { return im.prefixes }
 // lies in data this reader cannot decode is kept as an error for whoever needs a prefix.
 func (im *Image) openPrefixes() error {
 	sb := &im.Super
-	if sb.Incompat&disk.HasXattrPrefixes == 0 || sb.XattrPrefixCount == 0 {
+	if sb.XattrPrefixCount == 0 { // Linux does not ask for the feature bit
 		return nil
 	}
 	read := func(off, n int64) ([]byte, error) {

@@ -6,15 +6,9 @@ import (
 	"github.com/laminafs/lamina/internal/disk"
 )
 
-// What this reader knows. Bits of Incompat outside make an image unreadable by definition.
-const (
-	knownIncompat = disk.HasZeroPadding | disk.HasComprCfgs | disk.HasChunkedFile | disk.HasDeviceTable |
-		disk.HasZtailpacking | disk.HasFragments | disk.HasXattrPrefixes | disk.Has48Bit | disk.HasMetabox
-	knownAlgorithms = 0xF // LZ4, LZMA, DEFLATE, ZSTD
-	// minPage is the smallest page of a machine that mounts the image: the superblock must end in
-	// the first page, and a page holds a block.
-	minPage = 4096
-)
+// minPage is the smallest page of machines that mount images: the superblock must end in the first page,
+// and a page holds at least a block.
+const minPage = 4096
 
 // openSuper reads the superblock. Only what nothing can be read without is an error here.
 func (im *Image) openSuper(Options) error {
@@ -54,11 +48,10 @@ func (im *Image) checkSuper(o Options) error {
 		broken bool
 		err    error
 	}{
-		{sb.Incompat&^knownIncompat != 0, unsupported("feature_incompat bits %#x", sb.Incompat&^knownIncompat)},
+		{sb.Incompat.Unknown() != 0, unsupported("feature_incompat bits %#x", uint32(sb.Incompat.Unknown()))},
 		{sb.DirBlkBits != 0, super(0x5A, "dirblkbits", sb.DirBlkBits, "must be 0")},
 		{disk.SuperOffset+sb.Size() > max(minPage, im.BlockSize()), super(0x0D, "sb_extslots", sb.ExtSlots, "superblock exceeds a page")},
-		{sb.Incompat&disk.HasComprCfgs != 0 && sb.ComprAlgs&^knownAlgorithms != 0,
-			unsupported("compression algorithms %#x", sb.ComprAlgs&^knownAlgorithms)},
+		{sb.Algorithms().Unknown() != 0, unsupported("compression algorithms %#x", uint16(sb.Algorithms().Unknown()))},
 		{sb.Incompat&disk.HasFragments != 0 && sb.PackedNID&disk.MetaboxNID != 0,
 			super(0x60, "packed_nid", sb.PackedNID, "may not be in the metabox")},
 		{sb.Incompat&disk.HasMetabox != 0 && sb.ExtSlots == 0, super(0x0D, "sb_extslots", sb.ExtSlots, "no room for metabox_nid")},
