@@ -29,6 +29,9 @@ type buildJob struct {
 	tarElsewhere bool       // whoever called has the tar that the index needs
 	only         sourceKind // the one kind of input wanted, or sourceAny
 
+	exclude       func(path string) bool // of a directory, if not nil
+	oneFileSystem bool
+
 	progress progressFlag
 	warn     func(text string)
 }
@@ -54,6 +57,7 @@ func newBuild(e *env) *cobra.Command {
 	var job buildJob
 	var flags imageFlags
 	var asJSON, quiet bool
+	var exclude []string
 	cmd := &cobra.Command{
 		Use:   "build [flags] -o OUT INPUT",
 		Short: "Convert a layer, a directory or an image into an EROFS image",
@@ -66,6 +70,7 @@ func newBuild(e *env) *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) (err error) {
 			job.input = args[0]
+			job.exclude = excludePaths(exclude)
 			if err := job.complete(&flags, asJSON); err != nil {
 				return err
 			}
@@ -87,12 +92,26 @@ func newBuild(e *env) *cobra.Command {
 	fs.StringVar(&job.tarOut, "tar-out", "", "with --tar-index: write the uncompressed tar here")
 	fs.StringVar(&job.blob, "blob", "", "write the data of all files here, as device 1 (needs --chunk-size)")
 	fs.StringArrayVar(&job.devices, "device", nil, "extra device of an EROFS image as INPUT (repeatable)")
+	fs.StringArrayVar(&exclude, "exclude", nil, "leave out this path of a directory and what is below it (repeatable)")
+	fs.BoolVar(&job.oneFileSystem, "one-file-system", false, "leave out what is mounted in a directory")
 	fs.StringVar(&job.diffID, "diff-id", "", "fail unless the uncompressed tar has this digest")
 	flags.register(fs)
 	fs.BoolVar(&asJSON, "json", false, "print a summary as JSON")
 	fs.BoolVarP(&quiet, "quiet", "q", false, "print neither summary nor warnings")
 	job.progress.register(fs)
 	return cmd
+}
+
+// excludePaths tells of the paths whether they are in the list; nil if there is none.
+func excludePaths(list []string) func(string) bool {
+	if len(list) == 0 {
+		return nil
+	}
+	set := make(map[string]bool)
+	for _, p := range list {
+		set[fsName(p)] = true
+	}
+	return func(path string) bool { return set[path] }
 }
 
 func isStdout(path string) bool { return path == "-" || path == "/dev/stdout" }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/mkfs"
-	"github.com/laminafs/lamina/tartree"
 )
 
 // imageFlags are the flags that say how an image is laid out, as the user gave them.
@@ -68,8 +67,7 @@ func (f *imageFlags) options() (o convert.Options, err error) {
 		choose("inline", f.inline, &m.Inline, map[string]mkfs.Inline{"none": mkfs.InlineNone, "tails": mkfs.InlineTails}),
 		choose("inodes", f.inodes, &m.Inodes, map[string]mkfs.InodeForm{
 			"auto": mkfs.InodeAuto, "compact": mkfs.InodeCompact, "extended": mkfs.InodeExtended}),
-		choose("whiteouts", f.whiteouts, &o.Tar.Whiteouts, map[string]tartree.Whiteouts{
-			"overlay": tartree.Overlay, "keep": tartree.Keep, "strip": tartree.Strip}),
+		choose("whiteouts", f.whiteouts, &o.Tar.Whiteouts, whiteoutNames),
 		setUUID(m, f.uuid), f.setTimes(m), f.setOwner(m))
 	return o, joinUsage(errs...)
 }

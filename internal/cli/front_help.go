@@ -20,6 +20,8 @@ This is lamina; it writes uncompressed images and understands these options of e
  --aufs                replace aufs special files with overlayfs metadata
  --blobdev=X           specify an extra device X to store chunked data
  --chunksize=#         generate chunk-based files with #-byte chunks
+ --exclude-path=X      leave out the file X (X = exact literal path)
+ --exclude-regex=X     leave out files that match X (X = regular expression)
  --force-uid=#         set all file uids to #
  --force-gid=#         set all file gids to #
  --fsalignblks=#       specify the alignment of the image size in blocks

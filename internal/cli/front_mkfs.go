@@ -3,6 +3,8 @@ package cli
 import (
 	"bufio"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,8 @@ type mkfsFront struct {
 	uid, gid                        *uint32
 	uidOffset, gidOffset            uint32
 	alignBlocks                     int64
+	excludePath                     []string
+	excludeRegex                    []*regexp.Regexp
 }
 
 // mkfsErofs is mkfs.erofs.
@@ -85,12 +89,27 @@ func (f *mkfsFront) complete(operands []string) error {
 		o.Mkfs.Inline = mkfs.InlineNone
 	}
 	o.Mkfs.SizeAlign = f.alignBlocks * int64(max(o.Mkfs.BlockSize, 4096))
+	f.job.exclude = f.excluded()
 	f.whiteouts()
 	f.owner()
 	if err := f.times(); err != nil {
 		return err
 	}
 	return joinUsage(o.Mkfs.Validate())
+}
+
+// excluded joins --exclude-path and --exclude-regex.
+func (f *mkfsFront) excluded() func(string) bool {
+	if len(f.excludePath)+len(f.excludeRegex) == 0 {
+		return nil
+	}
+	literal := excludePaths(f.excludePath)
+	return func(path string) bool {
+		if literal != nil && literal(path) {
+			return true
+		}
+		return slices.ContainsFunc(f.excludeRegex, func(r *regexp.Regexp) bool { return r.MatchString(path) })
+	}
 }
 
 func (f *mkfsFront) whiteouts() {
@@ -189,6 +208,12 @@ func (f *mkfsFront) options() []option {
 			f.alignBlocks = min(f.alignBlocks, 1<<30)
 			return err
 		}},
+		{long: "exclude-path", arg: needArg, set: list(&f.excludePath)},
+		{long: "exclude-regex", arg: needArg, set: func(v string) error {
+			r, err := regexp.Compile(v)
+			f.excludeRegex = append(f.excludeRegex, r)
+			return err
+		}},
 		{long: "quiet", set: flag(&f.quiet, true)},
 		{long: "xattr-prefix", arg: needArg, set: list(&m.XattrPrefixes)},
 		{long: "mount-point", arg: needArg, set: ignored},       // matters to what is refused only
@@ -197,7 +222,7 @@ func (f *mkfsFront) options() []option {
 	}...)
 	opts = append(opts, f.sourceOptions()...)
 	opts = append(opts, f.ownerOptions()...)
-	opts = append(opts, refuse(needArg, "z", "C", "m", "dsunit", "exclude-path", "exclude-regex", "file-contexts", "max-extent-bytes",
+	opts = append(opts, refuse(needArg, "z", "C", "m", "dsunit", "file-contexts", "max-extent-bytes",
 		"compress-hints", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
 	return append(opts, refuse(mayArg, "clean", "incremental", "gzinfo", "hard-dereference", "oci", "unxz", "unlzma",
 		"xattr-inode-digest", "MZ", "zD", "random-pclusterblks", "random-algorithms")...)

@@ -65,6 +65,13 @@ func commands(e *env) []*cobra.Command {
 		newLs(e),
 		newCat(e),
 		newStat(e),
+		newExtract(e),
+		newTar(e),
+		newInspect(e),
+		newCheck(e),
+		newMount(e),
+		newUmount(e),
+		newMerge(e),
 		newRun(e),
 		newVersion(e),
 	}

@@ -53,6 +53,9 @@ func newRun(e *env) *cobra.Command {
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.ref, j.options.Args = args[0], args[1:]
+			if len(args) > 1 && args[1] == "--" { // habit; no program has that name
+				j.options.Args = args[2:]
+			}
 			if cmd.Flags().Changed("entrypoint") {
 				ep := []string{}
 				if j.entrypoint != "" {

@@ -100,7 +100,7 @@ func (e *env) convertLayer(im *oci.Image, i int, blob string, p *progress) error
 		return err
 	}
 	if want := im.Layers[i].DiffID.String(); res.DiffID != want {
-		return &codeError{exitCorrupt, fmt.Errorf("the uncompressed tar has the digest %s, the image config says %s", res.DiffID, want)}
+		return fmt.Errorf("the uncompressed tar has the digest %s, the image config says %s: %w", res.DiffID, want, oci.ErrInvalid)
 	}
 	return out.Commit()
 }

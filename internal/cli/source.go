@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -71,20 +72,27 @@ func isImage(r io.ReaderAt) bool {
 // imageFile is an opened EROFS image with its devices.
 type imageFile struct {
 	*erofs.Image
-	file    *os.File
+	image   io.ReaderAt // from the offset on
 	size    int64
 	devices []io.ReaderAt
-	open    []*os.File
+	open    []*os.File // the image, then the devices
 }
 
-// openImage opens an image, which begins at offset of its file.
-func openImage(path string, offset int64, devices []string) (*imageFile, error) {
+// openFiles opens an image, which begins at offset of its file, and its devices, but reads nothing.
+func openFiles(path string, offset int64, devices []string) (*imageFile, error) {
 	im := &imageFile{}
 	f, size, err := im.add(path)
 	if err != nil {
 		return nil, err
 	}
-	im.file, im.size = f, size-offset
+	if offset < 0 || offset > size {
+		im.close()
+		return nil, usagef("%s: offset %d: not inside the file of %d bytes", path, offset, size)
+	}
+	im.image, im.size = f, size-offset
+	if offset > 0 {
+		im.image = io.NewSectionReader(f, offset, im.size)
+	}
 	for _, d := range devices {
 		f, _, err := im.add(d)
 		if err != nil {
@@ -93,22 +101,20 @@ func openImage(path string, offset int64, devices []string) (*imageFile, error) 
 		}
 		im.devices = append(im.devices, f)
 	}
-	if offset < 0 || im.size < 0 {
-		im.close()
-		return nil, usagef("%s: offset %d: not inside the file of %d bytes", path, offset, size)
+	return im, nil
+}
+
+// openImage opens an image and reads its superblock.
+func openImage(path string, offset int64, devices []string) (*imageFile, error) {
+	im, err := openFiles(path, offset, devices)
+	if err != nil {
+		return nil, err
 	}
-	if im.Image, err = erofs.Open(im.reader(offset), im.devices...); err != nil {
+	if im.Image, err = erofs.Open(im.image, im.devices...); err != nil {
 		im.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return im, nil
-}
-
-func (im *imageFile) reader(offset int64) io.ReaderAt {
-	if offset == 0 {
-		return im.file
-	}
-	return io.NewSectionReader(im.file, offset, im.size)
 }
 
 func (im *imageFile) add(path string) (*os.File, int64, error) {
@@ -116,9 +122,13 @@ func (im *imageFile) add(path string) (*os.File, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	im.open = append(im.open, f)
 	size, err := sizeOf(f)
-	return f, size, err
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	im.open = append(im.open, f)
+	return f, size, nil
 }
 
 // sizeOf is the length of a regular file or a block device.
@@ -135,6 +145,20 @@ func (im *imageFile) close() {
 	for _, f := range im.open {
 		_ = f.Close()
 	}
+}
+
+// cancelReaderAt fails once the command is cancelled.
+type cancelReaderAt struct {
+	ctx context.Context
+	r   io.ReaderAt
+}
+
+// ReadAt implements io.ReaderAt.
+func (c cancelReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.ReadAt(p, off)
 }
 
 func sortedList(names []string) string {

@@ -162,3 +162,26 @@ func refused(fs int, fstype, target, what string, err error) error {
 	}
 	return fmt.Errorf("mount: %s at %s: %s: %w", fstype, target, what, err)
 }
+
+// TypeOf names the file system mounted at dir: "erofs", "overlay", or "" for another one and for a
+// directory at which nothing is mounted.
+func TypeOf(dir string) (string, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, 0, &st); err != nil {
+		return "", fmt.Errorf("mount: %s: %w", dir, err)
+	}
+	if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return "", nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return "", fmt.Errorf("mount: %s: %w", dir, err)
+	}
+	switch uint32(fs.Type) {
+	case unix.EROFS_SUPER_MAGIC_V1:
+		return "erofs", nil
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlay", nil
+	}
+	return "", nil
+}

@@ -25,3 +25,6 @@ func Umount(string, bool) error { return errNotLinux }
 
 // Probe tries what the kernel can do with images that lie in dir.
 func Probe(string) (Kernel, error) { return Kernel{}, errNotLinux }
+
+// TypeOf names the file system mounted at dir.
+func TypeOf(string) (string, error) { return "", errNotLinux }

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/internal/convert"
+	"github.com/laminafs/lamina/internal/durable"
+	"github.com/laminafs/lamina/internal/oci"
+	"github.com/laminafs/lamina/mkfs"
+	"github.com/laminafs/lamina/tree"
+)
+
+// merger collects the layers of a merge; what it opens stays open until the merged image is written.
+type merger struct {
+	e       *env
+	p       *progress
+	tempDir string
+	layers  []*tree.Tree
+	open    []io.Closer
+}
+
+func (m *merger) close() {
+	for _, c := range m.open {
+		_ = c.Close() // only read, or temporary
+	}
+}
+
+const mergeLong = `Merge layers into one image, the lowest first, by the rules of OCI: whiteouts and opaque directories
+hide what lower layers have, and do not show in the result unless --squash keeps them for layers
+further down.
+
+A LAYER is an EROFS image, a tar (plain, gzip or zstd), or a whole OCI image as in lamina run
+(oci-archive:FILE, docker-archive:FILE, oci:DIR), whose digests are verified. Tars are converted to
+temporary files first.`
+
+func newMerge(e *env) *cobra.Command {
+	var flags imageFlags
+	var job buildJob
+	var squash, asJSON, quiet bool
+	cmd := &cobra.Command{
+		Use:   "merge [flags] -o OUT LAYER...",
+		Short: "Merge layers into one image",
+		Long:  mergeLong,
+		Example: `  lamina merge -o root.erofs base.erofs app.erofs
+  lamina merge -o root.erofs oci-archive:image.tar`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := job.complete(&flags, asJSON); err != nil {
+				return err
+			}
+			r, err := e.merge(&job, args, squash)
+			if err != nil || quiet && !asJSON || isStdout(job.output) {
+				return err
+			}
+			return e.printBuild(&job, r, asJSON)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVarP(&job.output, "output", "o", "", "image to write (required; - is stdout)")
+	fs.BoolVar(&squash, "squash", false, "keep whiteouts and opaque marks: the result is a layer itself")
+	flags.register(fs)
+	fs.BoolVar(&asJSON, "json", false, "print a summary as JSON")
+	fs.BoolVarP(&quiet, "quiet", "q", false, "do not print the summary")
+	job.progress.register(fs)
+	return cmd
+}
+
+// merge reads the layers, merges their trees and copies the data that is left.
+func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, err error) {
+	p, err := e.startProgress(j.progress, "merging", -1)
+	if err != nil {
+		return r, err
+	}
+	defer p.close()
+	m := &merger{e: e, p: p, tempDir: j.options.Mkfs.TempDir}
+	if m.tempDir == "" {
+		m.tempDir = os.TempDir()
+	}
+	defer m.close()
+	for _, l := range layers {
+		if err := m.add(l, j.options); err != nil {
+			return r, err
+		}
+	}
+	combine := tree.Merge
+	if squash {
+		combine = tree.Squash
+	}
+	t, err := combine(m.layers...)
+	if err != nil {
+		return r, err
+	}
+	out, err := e.create(j.output)
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = out.Close() }() // after Commit it does nothing
+	r.kind = sourceImage
+	if err := e.writeTree(j, t, out, p, &r); err != nil {
+		return r, err
+	}
+	return r, out.Commit()
+}
+
+// add reads one argument of merge.
+func (m *merger) add(layer string, o convert.Options) error {
+	for _, prefix := range []string{"oci-archive:", "docker-archive:", "oci:"} {
+		if strings.HasPrefix(layer, prefix) {
+			return m.addOCI(layer, o)
+		}
+	}
+	src, err := m.e.openSource(layer)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	switch src.kind {
+	case sourceDir:
+		return usagef("%s: is a directory, not a layer", layer)
+	case sourceImage:
+		im, err := openImage(layer, 0, nil)
+		if err != nil {
+			return err
+		}
+		m.open = append(m.open, im)
+		return m.addTree(layer, im.Image)
+	}
+	_, err = m.addTar(layer, src.file, o)
+	return err
+}
+
+func (m *merger) addTree(name string, im *erofs.Image) error {
+	t, err := im.Tree()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, n := range t.Inodes() {
+		if n.Content != nil {
+			n.Content = cancelContent{m.e.ctx, n.Content}
+		}
+	}
+	m.layers = append(m.layers, t)
+	return nil
+}
+
+// addTar converts a tar to a temporary image, so that data which higher layers hide is not copied, and
+// returns its diffID.
+func (m *merger) addTar(name string, r io.Reader, o convert.Options) (string, error) {
+	tmp, err := durable.Create(filepath.Join(m.tempDir, durable.TempPrefix+"layer")) // never committed
+	if err != nil {
+		return "", err
+	}
+	m.open = append(m.open, tmp)
+	res, err := convert.Layer(m.e.reader(m.p.reader(r)), tmp.File, convert.Options{
+		Tar: o.Tar, Mkfs: mkfs.Options{TempDir: o.Mkfs.TempDir, NoChecksum: true},
+	})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	im, err := erofs.Open(tmp)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return res.DiffID, m.addTree(name, im)
+}
+
+func (m *merger) addOCI(ref string, o convert.Options) (err error) {
+	im, err := oci.Open(ref, oci.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, im.Close()) }()
+	for i, l := range im.Layers {
+		if err := context.Cause(m.e.ctx); err != nil {
+			return err
+		}
+		r, err := im.OpenLayer(i)
+		if err != nil {
+			return err
+		}
+		diffID, err := m.addTar(fmt.Sprintf("%s: layer %d", ref, i), r, o)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		if diffID != l.DiffID.String() {
+			return wrongDiffID(fmt.Sprintf("%s: layer %d", ref, i), diffID, l.DiffID.String())
+		}
+	}
+	return nil
+}
+
+func wrongDiffID(what, got, want string) error {
+	return &codeError{exitCorrupt, fmt.Errorf("%s: the uncompressed tar has the digest %s, not %s", what, got, want)}
+}
+
+// Close implements io.Closer.
+func (im *imageFile) Close() error {
+	im.close()
+	return nil
+}
