@@ -329,9 +329,6 @@ func (r *reader) file(e *entry, b *[blockSize]byte, a *attrs) error {
 	case e.typ == typeGNUSparse:
 		err = r.sparseGNU(e, b)
 	case r.pax && a.sparse.used:
-		if len(a.sparse.name) > 0 {
-			r.name = append(r.name[:0], a.sparse.name...)
-		}
 		err = r.sparsePAX(e, &a.sparse)
 	}
 	if err != nil {

@@ -92,7 +92,8 @@ func (s *sparseAttrs) token(b []byte) string {
 	return ""
 }
 
-// sparsePAX sets up e from the records of a sparse file, reading the map of version 1.0 from the payload.
+// sparsePAX sets up e and the name from the records of a sparse file, reading the map of version 1.0 from
+// the payload. Without a version or a map in the records it is no sparse file.
 func (r *reader) sparsePAX(e *entry, s *sparseAttrs) error {
 	switch {
 	case s.major == 1 && s.minor == 0:
@@ -110,6 +111,9 @@ func (r *reader) sparsePAX(e *entry, s *sparseAttrs) error {
 	}
 	if s.half {
 		return r.fail("sparse map: offset without a length")
+	}
+	if len(s.name) > 0 {
+		r.name = append(r.name[:0], s.name...)
 	}
 	e.sparse = true
 	if s.size >= 0 {
