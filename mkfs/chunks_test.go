@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/laminafs/lamina/tree"
@@ -31,6 +32,39 @@ func TestCheapestChunkFollowsHolesAndKeepsTheIndexShort(t *testing.T) {
 		if c.name[:3] != "one" && got != c.want {
 			t.Errorf("%s: log2 = %d, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// A header must not be able to fill the disk.
+func TestSparseFilesThatCostFarMoreThanTheirDataAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		size  int64
+		o     Options
+		times int
+		ok    bool
+	}{
+		{size: 1 << 62, times: 1},
+		{size: 64 << 30, times: 100, ok: true},
+		{size: 1 << 40, times: 200},
+		{size: 1 << 62, o: Options{ChunkSize: 4096}, times: 1},
+	} {
+		w, err := New(&memFile{}, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range c.times {
+			f := tree.File{Size: c.size, Data: []tree.Extent{{Off: c.size / 3, Len: 1}}}
+			if _, err = w.Put(f, strings.NewReader("x")); err != nil {
+				break
+			}
+		}
+		if (err == nil) != c.ok {
+			t.Errorf("%d bytes, %d times: %v", c.size, c.times, err)
+		}
+		if got := w.data.pos(); got > 512<<20 {
+			t.Errorf("%d bytes, %d times: %d bytes written", c.size, c.times, got)
+		}
+		_ = w.Close()
 	}
 }
 

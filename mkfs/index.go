@@ -57,12 +57,7 @@ func (x *IndexWriter) Put(f tree.File, r io.Reader) (tree.Content, error) {
 	}
 	p := x.w.newPlace(f.Size)
 	p.chunk = c
-	x.w.progress.Files++
-	x.w.progress.Bytes += f.DataLen()
-	if o := x.w.o.Observe; o != nil && x.w.progress.Bytes-x.w.observed >= bufSize {
-		x.w.observed = x.w.progress.Bytes
-		o(x.w.progress)
-	}
+	x.w.count(&f)
 	return p, nil
 }
 

@@ -46,16 +46,21 @@ func (w *Writer) Put(f tree.File, r io.Reader) (tree.Content, error) {
 		w.err = err
 		return nil, err
 	}
+	return p, nil
+}
+
+// count tells the observer about a placed file, now and then.
+func (w *Writer) count(f *tree.File) {
 	w.progress.Files++
 	w.progress.Bytes += f.DataLen()
 	if w.o.Observe != nil && w.progress.Bytes-w.observed >= bufSize {
 		w.observed = w.progress.Bytes
 		w.o.Observe(w.progress)
 	}
-	return p, nil
 }
 
 func (w *Writer) put(f tree.File, r io.Reader) (*place, error) {
+	defer w.count(&f)
 	switch {
 	case f.Size == 0:
 		return w.newPlace(0), nil

@@ -43,6 +43,7 @@ type Writer struct {
 	files   map[dedupeKey][]*place
 	pieces  map[dedupeKey][]int64
 	saved   int64 // bytes not stored twice
+	sparse  int64 // cost of sparse files beyond their data, see allowSparse
 
 	progress Event
 	observed int64
