@@ -91,7 +91,7 @@ bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, g
 
 demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root)
 	tools/install-debs.sh $(DEMO_DEBS)
-	tools/demo.sh $(CACHE)/demo
+	tools/demo.sh .cache/demo
 
 clean: ## remove what was built; .cache/ too with ALL=1
 	rm -rf bin $(if $(ALL),$(CACHE))
