@@ -50,12 +50,13 @@ func (s Algorithms) String() string {
 }
 
 // Algorithms returns what the superblock announces: the bitmap with COMPR_CFGS; without it a non-zero
-// LZ4 distance means LZ4. An empty set is an image without compressed files.
+// LZ4 distance, or the 0padding feature alone (erofs-utils before 1.3), means LZ4. An empty set is an
+// image without compressed files.
 func (s *Superblock) Algorithms() Algorithms {
 	switch {
 	case s.Incompat&HasComprCfgs != 0:
 		return Algorithms(s.ComprAlgs)
-	case s.ComprAlgs != 0:
+	case s.ComprAlgs != 0 || s.Incompat&HasZeroPadding != 0:
 		return 1 << LZ4
 	}
 	return 0
