@@ -8,6 +8,7 @@ import (
 // fronts are the programs of erofs-utils that the binary stands in for, by argv[0] or as a first argument.
 var fronts = map[string]func(e *env, name string, args []string) int{
 	"mkfs.erofs": (*env).mkfsErofs,
+	"fsck.erofs": (*env).fsckErofs,
 	"dump.erofs": (*env).dumpErofs,
 }
 

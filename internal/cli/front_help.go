@@ -53,3 +53,27 @@ Dump erofs layout from IMAGE. This is lamina; it understands these options of er
  --offset=#      skip # bytes at the beginning of IMAGE
  --path=X        show the target inode info of path X
 `
+
+const fsckHelp = `Usage: fsck.erofs [OPTIONS] IMAGE
+Check the integrity of IMAGE. This is lamina; it understands these options of erofs-utils:
+
+ -V, --version          print the version number and exit
+ -h, --help             display this help and exit
+ -d<0-9>                set output verbosity; 0=quiet, 9=verbose (default=2)
+ -p                     print total compression ratio of all files
+ --device=X             specify an extra device to be used together
+ --extract[=X]          check if all files can be read, optionally extract to X
+ --offset=#             skip # bytes at the beginning of IMAGE
+ --nid=#                extract the directory of nid #
+ --path=X               extract the directory X
+ --no-sbcrc             bypass the superblock checksum verification
+ -a, -A, -y             no-op, for compatibility with fsck of other filesystems
+
+Extraction options (--extract=X is required):
+ --force                allow extracting to root
+ --overwrite            overwrite files that already exist
+ --[no-]preserve        same as --[no-]preserve-owner --[no-]preserve-perms
+ --[no-]preserve-owner  whether to preserve the ownership from the filesystem
+ --[no-]preserve-perms  whether to preserve the exact permissions without applying umask
+ --xattrs               accepted; extended attributes are always extracted
+`

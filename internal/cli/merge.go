@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/laminafs/lamina/erofs"
-	"github.com/laminafs/lamina/internal/convert"
-	"github.com/laminafs/lamina/internal/durable"
 	"github.com/laminafs/lamina/internal/oci"
-	"github.com/laminafs/lamina/mkfs"
+	"github.com/laminafs/lamina/tartree"
 	"github.com/laminafs/lamina/tree"
 )
 
@@ -39,8 +36,8 @@ hide what lower layers have, and do not show in the result unless --squash keeps
 further down.
 
 A LAYER is an EROFS image, a tar (plain, gzip or zstd), or a whole OCI image as in lamina run
-(oci-archive:FILE, docker-archive:FILE, oci:DIR), whose digests are verified. Tars are converted to
-temporary files first.`
+(oci-archive:FILE, docker-archive:FILE, oci:DIR), whose digests are verified. The data of compressed
+tars goes through temporary files.`
 
 func newMerge(e *env) *cobra.Command {
 	var flags imageFlags
@@ -88,7 +85,7 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 	}
 	defer m.close()
 	for _, l := range layers {
-		if err := m.add(l, j.options); err != nil {
+		if err := m.add(l, j.options.Tar); err != nil {
 			return r, err
 		}
 	}
@@ -113,7 +110,7 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 }
 
 // add reads one argument of merge.
-func (m *merger) add(layer string, o convert.Options) error {
+func (m *merger) add(layer string, o tartree.Options) error {
 	for _, prefix := range []string{"oci-archive:", "docker-archive:", "oci:"} {
 		if strings.HasPrefix(layer, prefix) {
 			return m.addOCI(layer, o)
@@ -123,7 +120,7 @@ func (m *merger) add(layer string, o convert.Options) error {
 	if err != nil {
 		return err
 	}
-	defer src.close()
+	m.open = append(m.open, src.file)
 	switch src.kind {
 	case sourceDir:
 		return usagef("%s: is a directory, not a layer", layer)
@@ -135,7 +132,11 @@ func (m *merger) add(layer string, o convert.Options) error {
 		m.open = append(m.open, im)
 		return m.addTree(layer, im.Image)
 	}
-	_, err = m.addTar(layer, src.file, o)
+	var at io.ReaderAt
+	if src.size >= 0 {
+		at = src.file
+	}
+	_, err = m.addTar(layer, src.file, at, o)
 	return err
 }
 
@@ -153,28 +154,7 @@ func (m *merger) addTree(name string, im *erofs.Image) error {
 	return nil
 }
 
-// addTar converts a tar to a temporary image, so that data which higher layers hide is not copied, and
-// returns its diffID.
-func (m *merger) addTar(name string, r io.Reader, o convert.Options) (string, error) {
-	tmp, err := durable.Create(filepath.Join(m.tempDir, durable.TempPrefix+"layer")) // never committed
-	if err != nil {
-		return "", err
-	}
-	m.open = append(m.open, tmp)
-	res, err := convert.Layer(m.e.reader(m.p.reader(r)), tmp.File, convert.Options{
-		Tar: o.Tar, Mkfs: mkfs.Options{TempDir: o.Mkfs.TempDir, NoChecksum: true},
-	})
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	im, err := erofs.Open(tmp)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	return res.DiffID, m.addTree(name, im)
-}
-
-func (m *merger) addOCI(ref string, o convert.Options) (err error) {
+func (m *merger) addOCI(ref string, o tartree.Options) (err error) {
 	im, err := oci.Open(ref, oci.Options{})
 	if err != nil {
 		return err
@@ -188,7 +168,7 @@ func (m *merger) addOCI(ref string, o convert.Options) (err error) {
 		if err != nil {
 			return err
 		}
-		diffID, err := m.addTar(fmt.Sprintf("%s: layer %d", ref, i), r, o)
+		diffID, err := m.addTar(fmt.Sprintf("%s: layer %d", ref, i), r, nil, o)
 		if err = errors.Join(err, r.Close()); err != nil {
 			return err
 		}

@@ -8,3 +8,5 @@ import "os"
 var cancelSignals = []os.Signal{os.Interrupt}
 
 func signalNumber(os.Signal) int { return 2 }
+
+func umask() uint32 { return 0o022 }

@@ -16,3 +16,10 @@ func signalNumber(s os.Signal) int {
 	}
 	return 0
 }
+
+// umask returns the process's file mode mask.
+func umask() uint32 {
+	old := syscall.Umask(0o077)
+	syscall.Umask(old)
+	return uint32(old)
+}
