@@ -116,12 +116,13 @@ func (i *input) Read(p []byte) (int, error) {
 
 // decoder fills buffers; it runs on the goroutine of a ring.
 type decoder struct {
-	kind Compression
-	in   *input
-	br   *bufio.Reader
-	gz   *gzip.Reader
-	zr   *zstd.Decoder
-	out  int64 // bytes so far
+	kind     Compression
+	in       *input
+	br       *bufio.Reader
+	gz       *gzip.Reader
+	inMember bool
+	zr       *zstd.Decoder
+	out      int64 // bytes so far
 }
 
 // readFull reads until b is full or the stream ends.
@@ -162,11 +163,10 @@ func (d *decoder) zstd(b []byte) (int, error) {
 // gzip decodes member after member (RFC 1952, 2.2).
 func (d *decoder) gzip(b []byte) (n int, err error) {
 	for n < len(b) {
-		if d.gz == nil {
-			if d.gz, err = gzip.NewReader(d.br); err != nil {
-				return n, d.fail(err)
+		if !d.inMember {
+			if err = d.member(); err != nil {
+				return n, err
 			}
-			d.gz.Multistream(false)
 		}
 		c, err := d.readFull(d.gz, b[n:])
 		n += c
@@ -179,12 +179,27 @@ func (d *decoder) gzip(b []byte) (n int, err error) {
 		if more, err := d.moreGzip(); !more {
 			return n, err
 		}
-		if err := d.gz.Reset(d.br); err != nil {
-			return n, d.fail(err)
-		}
-		d.gz.Multistream(false)
+		d.inMember = false
 	}
 	return n, nil
+}
+
+// member reads the header of a member, of which there is a first byte.
+func (d *decoder) member() (err error) {
+	if d.gz == nil {
+		d.gz, err = gzip.NewReader(d.br)
+	} else {
+		err = d.gz.Reset(d.br)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return d.fail(err)
+	}
+	d.gz.Multistream(false)
+	d.inMember = true
+	return nil
 }
 
 // moreGzip reports whether another member follows; err is io.EOF if there is nothing but zeros.

@@ -3,6 +3,7 @@ package tartree
 import (
 	"archive/tar"
 	"bytes"
+	stdgzip "compress/gzip"
 	"errors"
 	"io"
 	"os"
@@ -162,4 +163,40 @@ func differential(t *testing.T, archive string, tr *tree.Tree, o Options) {
 	if got := treeDump(t, tr); got != m.dump() {
 		t.Fatalf("got\n%swant\n%s\n%s", got, m.dump(), listing(archive))
 	}
+}
+
+// Decompress neither panics nor hangs, passes everything on that it recognizes as uncompressed, and says
+// the same as the standard library of gzip.
+func FuzzDecompress(f *testing.F) {
+	a := text(2000)
+	f.Add([]byte(gz(f, a) + gz(f, a)))
+	f.Add([]byte(gz(f, a) + "\x00\x00"))
+	f.Add([]byte(skippable(0, "x") + zst(f, a) + zst(f, "")))
+	f.Add([]byte(a))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		d, kind, err := Decompress(bytes.NewReader(in))
+		if err != nil {
+			return
+		}
+		defer d.Close()
+		got, err := io.ReadAll(io.LimitReader(d, 16<<20))
+		switch kind {
+		case None:
+			if err != nil || !bytes.Equal(got, in) {
+				t.Fatalf("plain: %v", err)
+			}
+		case Gzip:
+			z, zerr := stdgzip.NewReader(bytes.NewReader(in))
+			var want []byte
+			if zerr == nil {
+				want, zerr = io.ReadAll(io.LimitReader(z, 16<<20))
+			}
+			if zerr == nil && (err != nil || !bytes.Equal(got, want)) {
+				t.Fatalf("got %d bytes, %v; compress/gzip %d", len(got), err, len(want))
+			}
+			if err == nil && zerr != nil && !bytes.HasSuffix(in, []byte{0}) {
+				t.Fatalf("accepted, but compress/gzip: %v", zerr)
+			}
+		}
+	})
 }

@@ -1,0 +1,255 @@
+package tartree
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	stdgzip "compress/gzip"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+func gz(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := stdgzip.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func zst(t testing.TB, s string) string {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(w.EncodeAll([]byte(s), nil))
+}
+
+// skippable returns a skippable frame of zstd.
+func skippable(n byte, s string) string {
+	b := []byte{0x50 + n, 0x2A, 0x4D, 0x18}
+	return string(binary.LittleEndian.AppendUint32(b, uint32(len(s)))) + s
+}
+
+// text returns n bytes that compress a little.
+func text(n int) string {
+	r := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = "etaoin shrdlu\n0123456789"[r.IntN(24)]
+	}
+	return string(b)
+}
+
+func decompress(in io.Reader) (string, Compression, error) {
+	var tap bytes.Buffer
+	d, c, err := DecompressTap(in, &tap)
+	if err != nil {
+		return "", c, err
+	}
+	b, err := io.ReadAll(d)
+	if err == nil && tap.String() != string(b) {
+		err = errors.New("tap got something else")
+	}
+	return string(b), c, errors.Join(err, d.Close())
+}
+
+func TestDecompress(t *testing.T) {
+	a, b := text(1<<20+7), text(700000)[5:]
+	for _, c := range []struct {
+		name, in, want string
+		kind           Compression
+	}{
+		{"plain", a, a, None},
+		{"nothing", "", "", None},
+		{"short", "x", "x", None},
+		{"gzip", gz(t, a), a, Gzip},
+		{"gzip of nothing", gz(t, ""), "", Gzip},
+		{"gzip members", gz(t, a) + gz(t, "") + gz(t, b) + gz(t, "x"), a + b + "x", Gzip},
+		{"gzip with zeros behind", gz(t, a) + strings.Repeat("\x00", 100000), a, Gzip},
+		{"member behind zeros", gz(t, a) + strings.Repeat("\x00", 10) + gz(t, b), a + b, Gzip},
+		{"gzip header with everything", gzipHeader(t, "x"), "x", Gzip},
+		{"zstd", zst(t, a), a, Zstd},
+		{"zstd of nothing", zst(t, ""), "", Zstd},
+		{"zstd frames", zst(t, a) + zst(t, "") + zst(t, b), a + b, Zstd},
+		{"skippable frames", skippable(0, "skip") + skippable(15, "") + zst(t, a) + skippable(7, text(100000)) + zst(t, b) + skippable(3, "x"), a + b, Zstd},
+		{"only a skippable frame", skippable(1, "skip"), "", Zstd},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, in := range []io.Reader{strings.NewReader(c.in), iotest.HalfReader(strings.NewReader(c.in)), iotest.DataErrReader(strings.NewReader(c.in))} {
+				got, kind, err := decompress(in)
+				if err != nil || kind != c.kind || got != c.want {
+					t.Fatalf("got %d bytes, %v, %v; want %d bytes, %v", len(got), kind, err, len(c.want), c.kind)
+				}
+			}
+		})
+	}
+}
+
+// gzipHeader returns a member with extra field, name, comment and header checksum (RFC 1952, 2.3).
+func gzipHeader(t *testing.T, s string) string {
+	h := "\x1f\x8b\x08\x1f\x01\x02\x03\x04\x00\x03" + "\x04\x00abcd" + "name\x00" + "comment\x00"
+	h += string(binary.LittleEndian.AppendUint16(nil, uint16(crc32.ChecksumIEEE([]byte(h)))))
+	return h + gz(t, s)[10:]
+}
+
+func TestBadCompressedData(t *testing.T) {
+	a := text(300000)
+	g, z := gz(t, a), zst(t, a)
+	flip := func(s string, at int) string {
+		b := []byte(s)
+		b[(at+len(b))%len(b)] ^= 0x10
+		return string(b)
+	}
+	for _, c := range []struct{ name, in, want string }{
+		{"gzip cut", g[:len(g)-9], "gzip: compressed data ends early"},
+		{"gzip cut in the header", g[:8], "gzip: compressed data ends early"},
+		{"gzip cut in the extra field", "\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff", "gzip: compressed data ends early"},
+		{"gzip checksum", flip(g, -6), "gzip: "},
+		{"gzip length", flip(g, -2), "gzip: "},
+		{"gzip data", flip(g, 500), "gzip: "},
+		{"gzip with garbage", g + "garbage", "offset 300000: gzip: garbage behind the compressed data"},
+		{"gzip with half a header", g + "\x1f\x8b\x08", "gzip: compressed data ends early"},
+		{"gzip with another method", g + "\x1f\x8b\x07\x00\x00\x00\x00\x00\x00\x00", "gzip: "},
+		{"zstd cut", z[:len(z)-9], "zstd: compressed data ends early"},
+		{"zstd checksum", flip(z, -1), "zstd: "},
+		{"zstd with garbage", z + "garbage!", "zstd: "},
+		{"skippable frame cut", z + skippable(0, "skip")[:9], "zstd: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := decompress(strings.NewReader(c.in))
+			var e *Error
+			if !errors.As(err, &e) || !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "tartree: offset ") {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEveryTruncationOfCompressedData(t *testing.T) {
+	want := text(3000)
+	for _, whole := range []string{gz(t, want[:1000]) + gz(t, want[1000:]), skippable(0, "s") + zst(t, want[:1000]) + zst(t, want[1000:])} {
+		for n := 4; n < len(whole); n++ {
+			got, _, err := decompress(strings.NewReader(whole[:n]))
+			if !strings.HasPrefix(want, got) || err == nil && len(got) != 0 && len(got) != 1000 {
+				t.Fatalf("cut at %d: %d bytes, %v", n, len(got), err)
+			}
+		}
+	}
+}
+
+func TestUnsupportedCompression(t *testing.T) {
+	wide := []byte{0x28, 0xB5, 0x2F, 0xFD, 0x00, (28 - 10) << 3, 1, 0, 0} // a window of 256 MiB
+	for name, in := range map[string]string{
+		"xz": "\xFD7zXZ\x00\x00\x00\x00\x00", "bzip2": "BZh91AY&SY\x00\x00", "lz4": "\x04\x22\x4D\x18\x00\x00", "wide zstd": string(wide),
+	} {
+		if _, _, err := decompress(strings.NewReader(in)); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, c, err := decompress(strings.NewReader("BZh9 is the name of a file")); err != nil || c != None {
+		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+func TestDecompressPassesFailuresOfTheSourceOn(t *testing.T) {
+	broken := errors.New("broken")
+	a := text(300000)
+	for _, in := range []string{a, gz(t, a), zst(t, a)} {
+		for _, n := range []int{0, 2, 100, len(in) / 2} {
+			_, _, err := decompress(io.MultiReader(strings.NewReader(in[:n]), brokenReader{broken}))
+			if !errors.Is(err, broken) || errors.Is(err, ErrArchive) {
+				t.Errorf("after %d bytes: got %v", n, err)
+			}
+		}
+	}
+	if _, _, err := decompress(io.MultiReader(strings.NewReader(gz(t, a)), brokenReader{broken})); !errors.Is(err, broken) {
+		t.Errorf("behind the last member: got %v", err)
+	}
+	if _, _, err := decompress(io.MultiReader(strings.NewReader(a), stalled{})); !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTapFailureEndsTheStream(t *testing.T) {
+	broken := errors.New("broken")
+	d, _, err := DecompressTap(strings.NewReader(text(5<<20)), brokenWriter{broken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, struct{ io.Reader }{d})
+	if n != 5<<20 || !errors.Is(err, broken) {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+func TestCloseEndsTheGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	in := gz(t, text(4<<20))
+	for _, read := range []int{0, 1, 3 << 20} {
+		for _, tap := range []io.Writer{nil, io.Discard} {
+			d, _, err := DecompressTap(strings.NewReader(in), tap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.CopyN(io.Discard, struct{ io.Reader }{d}, int64(read)); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := d.Read(make([]byte, 1)); err == nil {
+				t.Error("read after Close")
+			}
+		}
+	}
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+}
+
+func TestReadOfACompressedLayer(t *testing.T) {
+	archive := everything() + text(1000)
+	want := dump(t, read(t, archive, Options{}))
+	for _, in := range []string{archive, gz(t, archive), zst(t, archive)} {
+		var tap bytes.Buffer
+		d, _, err := DecompressTap(strings.NewReader(in), &tap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := Read(d, spool{1}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dump(t, tr); got != want {
+			t.Errorf("got %s", got)
+		}
+		if _, err := io.Copy(io.Discard, d); err != nil || tap.String() != archive {
+			t.Errorf("tap got %d bytes of %d, %v", tap.Len(), len(archive), err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
