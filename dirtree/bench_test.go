@@ -40,7 +40,7 @@ func (d *drain) Put(f tree.File, r io.Reader) (tree.Content, error) {
 	return tree.Bytes(""), nil
 }
 
-// What it pays for are system calls without os.File: 1.6 times as fast as with it.
+// What it pays for is type file: with os.File and os.Root the same takes twice the CPU time.
 func BenchmarkRead(b *testing.B) {
 	dir := files(b)
 	for b.Loop() {

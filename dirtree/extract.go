@@ -27,14 +27,17 @@ type ExtractOptions struct {
 // metadata of the root. It renumbers the nodes of the tree (Inodes).
 //
 // Nothing is written outside of the directory, whatever the names in the tree and the symbolic links in
-// the directory are: names with a slash and the like are errors, and no link is followed. Files are
-// written sparse where they have holes. With the rights of root everything that Read reads comes back;
+// the directory are: names with a slash and the like are an error before anything is written, as are more
+// than tree.MaxDepth levels, and no link is followed. Files are written sparse where they have holes. With the rights of root everything that Read reads comes back;
 // without them owners, devices and some extended attributes do not. What the file system refuses of
 // these is told to Warn: once for the owners and for each name of an attribute, for every device.
 //
 // After an error the directory holds a part of the tree, with directories that only the caller can
 // enter. Nothing is synced.
 func Extract(t *tree.Tree, dir string, o ExtractOptions) error {
+	if err := check("", t.Root, 0); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fail(dir, err)
 	}
@@ -45,7 +48,7 @@ func Extract(t *tree.Tree, dir string, o ExtractOptions) error {
 	defer root.close()
 	t.Inodes()
 	x := &extractor{o: o, top: root, first: map[*tree.Node]place{}, warned: map[string]bool{}}
-	if err := x.create(root, t.Root, 0); err != nil {
+	if err := x.create(root, t.Root); err != nil {
 		return err
 	}
 	return x.finish(root, t.Root)
@@ -83,22 +86,16 @@ func (x *extractor) warn(path, text string) {
 }
 
 // create makes what is in the directory n of the tree in the open directory d.
-func (x *extractor) create(d *outDir, n *tree.Node, depth int) error {
-	if depth == tree.MaxDepth {
-		return fail(d.path, errDeep)
-	}
+func (x *extractor) create(d *outDir, n *tree.Node) error {
 	for _, e := range n.Entries() {
-		if err := checkName(e.Name); err != nil {
-			return fail(d.path, err)
-		}
-		if err := x.entry(d, e, depth); err != nil {
+		if err := x.entry(d, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *extractor) entry(d *outDir, e tree.Entry, depth int) error {
+func (x *extractor) entry(d *outDir, e tree.Entry) error {
 	n := e.Node
 	switch {
 	case n.IsDir():
@@ -107,7 +104,7 @@ func (x *extractor) entry(d *outDir, e tree.Entry, depth int) error {
 			return failDoing(join(d.path, e.Name), "make directory", err)
 		}
 		defer sub.close()
-		return x.create(sub, n, depth+1)
+		return x.create(sub, n)
 	case n.IsWhiteout() && x.o.NoWhiteouts:
 		return nil
 	case n.Links() == 1:
@@ -161,9 +158,6 @@ func (x *extractor) makeNode(d *outDir, name string, n *tree.Node) (bool, error)
 		do, what = x.regular, "write"
 	case tree.TypeSymlink:
 		do, what = x.symlink, "make symbolic link"
-	case tree.TypeChar, tree.TypeBlock, tree.TypeFifo, tree.TypeSocket:
-	default:
-		return false, fail(path, fmt.Errorf("mode: %#o: no file type", n.Mode))
 	}
 	err := do(d, name, n)
 	if x.inTheWay(d, name, err) {
@@ -202,16 +196,39 @@ func (x *extractor) finish(d *outDir, n *tree.Node) error {
 
 const errLeftOut = constError("left out")
 
-// checkName returns an error for names that the system would take for more than one component.
-func checkName(name string) error {
-	bad := name == "" || name == "." || name == ".."
-	for i := range len(name) {
-		bad = bad || name[i] == 0 || name[i] == '/' || os.IsPathSeparator(name[i])
+// check returns an error for a tree that no directory can hold, before there is anything in one.
+func check(path string, d *tree.Node, depth int) error {
+	if depth == tree.MaxDepth {
+		return fail(path, errDeep)
 	}
-	if bad {
-		return fmt.Errorf("name: %q: not allowed", name)
+	for _, e := range d.Entries() {
+		if !allowed(e.Name) {
+			return fail(path, fmt.Errorf("name: %q: not allowed", e.Name))
+		}
+		switch e.Node.Type() {
+		case tree.TypeDir:
+			if err := check(join(path, e.Name), e.Node, depth+1); err != nil {
+				return err
+			}
+		case tree.TypeRegular, tree.TypeSymlink, tree.TypeChar, tree.TypeBlock, tree.TypeFifo, tree.TypeSocket:
+		default:
+			return fail(join(path, e.Name), fmt.Errorf("mode: %#o: no file type", e.Node.Mode))
+		}
 	}
 	return nil
+}
+
+// allowed tells whether the system takes the name for one component of a path.
+func allowed(name string) bool {
+	if name == "" || name == "." || name == ".." {
+		return false
+	}
+	for i := range len(name) {
+		if name[i] == 0 || name[i] == '/' || os.IsPathSeparator(name[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // mode returns the permission bits that a node gets; owned = false if it is a file whose owner could not

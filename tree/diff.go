@@ -48,6 +48,7 @@ func DiffWith(lower, upper *Tree, o DiffOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	mark(root)
 	return &Tree{Root: root}, nil
 }
 

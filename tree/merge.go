@@ -16,6 +16,7 @@ const (
 	OpaqueXattr = overlayXattrs + "opaque"
 
 	overlayXattrs  = "trusted.overlay."
+	originXattr    = overlayXattrs + "origin"
 	overlayEscaped = overlayXattrs + "overlay." // what overlayfs shows as trusted.overlay.*
 )
 
@@ -44,7 +45,7 @@ func (n *Node) IsOpaque() bool {
 func Merge(layers ...*Tree) (*Tree, error) { return merge(layers, false) }
 
 // Squash is Merge for upper layers of a chain whose base is elsewhere: the result is a layer in overlay
-// form with every whiteout and opaque mark that it takes, so that Merge(base, Squash(a, b)) is
+// form with every whiteout and mark that it takes, so that Merge(base, Squash(a, b)) is
 // Merge(base, a, b) for every base. What Merge says of its arguments and of errors holds here too.
 func Squash(layers ...*Tree) (*Tree, error) { return merge(layers, true) }
 
@@ -62,7 +63,25 @@ func merge(layers []*Tree, squash bool) (*Tree, error) {
 			return nil, err
 		}
 	}
+	if squash {
+		mark(result.Root)
+	}
 	return result, nil
+}
+
+// mark gives every directory with a whiteout an empty trusted.overlay.origin. Without it overlayfs lists
+// the whiteouts of a directory that is in one layer only (Linux b79e05aaa166).
+func mark(n *Node) {
+	whiteouts := false
+	for _, e := range n.Entries() {
+		whiteouts = whiteouts || e.Node.IsWhiteout()
+		if e.Node.IsDir() {
+			mark(e.Node)
+		}
+	}
+	if _, ok := n.Xattr(originXattr); whiteouts && !ok {
+		n.SetXattr(originXattr, "")
+	}
 }
 
 type merger struct {
