@@ -99,7 +99,7 @@ func (c *config) group(name, form, work string) (*group, error) {
 	}
 	build := []string{c.lamina, "build", "--quiet"}
 	if form == "index" {
-		g.add("lamina --tar-index", append(build, "--tar-index", "--tar-append", "-o", out, in)...)
+		g.add("lamina --tar-index", append(build, "--tar-index", "--single-file", "-o", out, in)...)
 		g.add("containerd --tar=i", peer("-mode", "i", in)...)
 		return g, nil
 	}

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# run.sh CORPUSDIR [bench flag...]: one interleaved run of everything; tables into CORPUSDIR/../bench.md and .json.
+# run.sh CORPUSDIR [bench flag...]: one interleaved run of everything; tables into .cache/bench.md and .json.
 # CORPORA (default: those that are there), ROUNDS (7), FORMS (tar,gz,zst,index), BENCH_WORK (a directory on the disk to measure).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 corpus=$(cd "${1:?run.sh CORPUSDIR}" && pwd); shift
-cache=$(dirname "$corpus")
+cache=$root/.cache
 bin=$cache/bin; mkdir -p "$bin"
 cd "$root"
 go build -o "$bin/peer" ./test/bench/peer
