@@ -134,13 +134,16 @@ func base256(b []byte) (int64, bool) {
 	return int64(n), true
 }
 
-// octal8 is number for a field of 8 bytes; the usual form, seven digits and a NUL or space, without a loop.
+// octal8 is number for a field of 8 bytes; the usual forms, seven or six digits and a NUL or space,
+// without a loop.
 func octal8(b *[8]byte) (int64, bool) {
-	x := binary.BigEndian.Uint64(b[:])
-	if x&0xF8F8F8F8F8F8F8DF != 0x3030303030303000 {
-		return number(b[:])
+	switch x := binary.BigEndian.Uint64(b[:]); {
+	case x&0xF8F8F8F8F8F8F8DF == 0x3030303030303000:
+		return packOctal(x >> 8), true
+	case x&0xF8F8F8F8F8F8DF00 == 0x3030303030300000:
+		return packOctal(x >> 16), true
 	}
-	return packOctal(x >> 8), true
+	return number(b[:])
 }
 
 // octal12 is number for a field of 12 bytes; the usual form is eleven digits and a NUL or space.
@@ -163,7 +166,7 @@ func packOctal(x uint64) int64 {
 // checksum reports whether the sum of the header's bytes, its own field taken as spaces, is what the
 // field says; some old writers added signed bytes.
 func checksum(b *[blockSize]byte) bool {
-	want, ok := number(b[148:156])
+	want, ok := octal8((*[8]byte)(b[148:156]))
 	if !ok {
 		return false
 	}

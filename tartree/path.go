@@ -42,32 +42,37 @@ type mark struct {
 // forget drops the path: to be called when a directory or a symbolic link was replaced or removed.
 func (p *paths) forget() { p.dir, p.marks = p.dir[:0], p.marks[:0] }
 
+// sibling returns the directory and the last component of a name that lies directly in the last
+// directory, as most do; dir is nil if it does not.
+func (p *paths) sibling(name []byte) (dir *tree.Node, base []byte) {
+	base = trim(name)
+	if n := len(p.dir); n > 0 {
+		if len(base) <= n || base[n] != '/' || !bytes.Equal(base[:n], p.dir) {
+			return nil, nil
+		}
+		base = base[n+1:]
+	}
+	if len(base) == 0 || base[0] == '.' && (len(base) == 1 || base[1] == '.') || bytes.IndexByte(base, '/') >= 0 {
+		return nil, nil
+	}
+	if n := len(p.marks); n > 0 {
+		return p.marks[n-1].node, base
+	}
+	return p.root, base
+}
+
 // parent cleans a name and returns the directory that it is in, made with all its parents if it does not
-// exist, and the last component, of any length. dir is nil if the name is that of the root. why is what is wrong.
-// base is part of name or of scratch.
+// exist, and the last component, of any length. dir is nil if the name is that of the root. why is what is
+// wrong. base is part of scratch.
 func (p *paths) parent(name []byte) (dir *tree.Node, base []byte, why string) {
-	name = trim(name)
-	if rest, ok := p.below(name); ok {
-		base = rest
-		if n := len(p.marks); n > 0 {
-			dir = p.marks[n-1].node
-		} else {
-			dir = p.root
-		}
-	} else {
-		if name, why = p.lexical(name); why != "" {
-			return nil, nil, why
-		}
-		i := bytes.LastIndexByte(name, '/')
-		if dir, why = p.directory(name[:max(i, 0)], true); why != "" {
-			return nil, nil, why
-		}
-		base = name[i+1:]
+	if name, why = p.lexical(name); why != "" || len(name) == 0 {
+		return nil, nil, why
 	}
-	if len(base) == 0 {
-		return nil, nil, ""
+	i := bytes.LastIndexByte(name, '/')
+	if dir, why = p.directory(name[:max(i, 0)], true); why != "" {
+		return nil, nil, why
 	}
-	return dir, base, ""
+	return dir, name[i+1:], ""
 }
 
 // trim removes what leads to the root ("./", "/") and slashes at the end.
@@ -87,21 +92,7 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// below reports whether the trimmed name is a plain component directly below the last directory.
-func (p *paths) below(name []byte) (base []byte, ok bool) {
-	if n := len(p.dir); n > 0 {
-		if len(name) <= n || name[n] != '/' || !bytes.Equal(name[:n], p.dir) {
-			return nil, false
-		}
-		name = name[n+1:]
-	}
-	if len(name) == 0 || name[0] == '.' && (len(name) == 1 || name[1] == '.') || bytes.IndexByte(name, '/') >= 0 {
-		return nil, false
-	}
-	return name, true
-}
-
-// lexical cleans a trimmed name as filepath.Clean does, ".." above the root included, and checks its length.
+// lexical cleans a name as filepath.Clean does, ".." above the root included, and checks its length.
 func (p *paths) lexical(name []byte) (clean []byte, why string) {
 	out, depth := p.clean[:0], 0
 	for len(name) > 0 {

@@ -51,19 +51,22 @@ type slot struct {
 
 // slot finds the place of the current entry, and does what there is to do for the root and for whiteouts.
 func (r *reader) slot(e *entry) (slot, error) {
-	if r.o.Whiteouts != Keep && isMeta(r.name) {
-		r.warn("left by aufs, left out")
-		return slot{}, nil
-	}
-	dir, base, why := r.place.parent(r.name)
-	if why == "" && r.place.left <= 0 {
-		why = whyNodes
-	}
-	if why != "" {
-		return slot{}, r.fail(why)
-	}
 	if e.typ == typeDir && r.o.Whiteouts == Strip {
 		e.xattrs = withoutOpaque(e.xattrs)
+	}
+	if r.place.left <= 0 {
+		return slot{}, r.fail(whyNodes)
+	}
+	dir, base := r.place.sibling(r.name)
+	if dir == nil || bytes.HasPrefix(base, []byte(whiteoutMeta)) {
+		if r.o.Whiteouts != Keep && isMeta(r.name) {
+			r.warn("left by aufs, left out")
+			return slot{}, nil
+		}
+		var why string
+		if dir, base, why = r.place.parent(r.name); why != "" {
+			return slot{}, r.fail(why)
+		}
 	}
 	if dir == nil {
 		if e.typ == typeDir {
