@@ -97,7 +97,7 @@ func (c *config) group(name, form, work string) (*group, error) {
 	peer := func(flags ...string) []string {
 		return append([]string{c.peer, "-mkfs", c.mkfs, "-o", out}, flags...)
 	}
-	build := []string{c.lamina, "build", "--quiet"}
+	build := []string{c.lamina, "build", "--json", "--progress=none"}
 	if form == "index" {
 		g.add("lamina --tar-index", append(build, "--tar-index", "--single-file", "-o", out, in)...)
 		g.add("containerd --tar=i", peer("-mode", "i", in)...)
@@ -108,6 +108,7 @@ func (c *config) group(name, form, work string) (*group, error) {
 	g.add("containerd --sort=none", peer(in, "--sort=none")...)
 	switch form {
 	case "tar":
+		g.add("lamina --inline=none", append(build, "--inline=none", "-o", out, in)...)
 		g.add("cp + fsync", "sh", "-c", `cp "$0" "$1" && sync "$1"`, in, out)
 		if c.goerofs != "" {
 			g.add("go-erofs", c.goerofs, "-o", out, in)

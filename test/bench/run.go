@@ -45,6 +45,7 @@ type group struct {
 	Corpus     string       `json:"corpus"`
 	Form       string       `json:"form"`
 	InputBytes int64        `json:"inputBytes"`
+	DiffID     string       `json:"diffID"` // that all who compute it agree on
 	Contenders []*contender `json:"contenders"`
 	out        string
 }
@@ -96,9 +97,18 @@ func (g *group) measure(c *contender) (run, error) {
 		Sys:  cmd.ProcessState.SystemTime().Seconds(),
 		RSS:  map[string]int64{c.Name: usage.Maxrss << 10},
 	}
-	var said struct{ RSS map[string]int64 }
+	var said struct {
+		RSS    map[string]int64 `json:"rss"`
+		DiffID string           `json:"diffID"`
+	}
 	if json.Unmarshal(stdout.Bytes(), &said) == nil && said.RSS != nil {
 		r.RSS = said.RSS
+	}
+	if said.DiffID != "" && g.DiffID == "" {
+		g.DiffID = said.DiffID
+	}
+	if said.DiffID != "" && said.DiffID != g.DiffID {
+		return run{}, fmt.Errorf("%s: diffID %s, another one had %s", c.Name, said.DiffID, g.DiffID)
 	}
 	if info, err := os.Stat(g.out); err == nil {
 		r.Size = info.Size()
