@@ -53,6 +53,7 @@ func everything() *tree.Tree {
 		"closed/deep/x": text("x"), "ro/x": text("y"), "sticky": tree.NewDir(0o1777),
 		"layer/gone": {Mode: tree.TypeChar}, "layer/opaque/f": text("f"),
 	})
+	t.Root.SetXattr("user.root", "r")
 	t.Lookup("layer/opaque").SetXattr(tree.OpaqueXattr, "y")
 	t.Lookup("odd").SetXattr("system.posix_acl_default", acl)
 	t.Lookup("closed").Mode, t.Lookup("ro").Mode = tree.TypeDir, tree.TypeDir|0o2555
@@ -246,6 +247,31 @@ func TestReadBoundsTheListOfExtents(t *testing.T) {
 			if e.Off != int64(i)<<20+8192 {
 				t.Errorf("limit %d: extent %d is %v", limit, i, e)
 			}
+		}
+	}
+}
+
+func TestExtentsEndWithTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f, err := os.Create(path)
+	must(t, err)
+	defer func() { must(t, f.Close()) }()
+	_, err = f.Write(make([]byte, 100<<10))
+	must(t, err)
+	_, err = f.WriteAt(make([]byte, 100<<10), 1<<20)
+	must(t, err)
+	for _, c := range []struct {
+		size int64 // that the file had when it was asked
+		want []tree.Extent
+	}{
+		{100 << 10, nil},
+		{50 << 10, nil},
+		{1 << 20, []tree.Extent{{Off: 0, Len: 100 << 10}}},
+		{1<<20 + 10, []tree.Extent{{Off: 0, Len: 100 << 10}, {Off: 1 << 20, Len: 10}}},
+	} {
+		got, err := file(f.Fd()).data(c.size, maxExtents)
+		if err != nil || !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
+			t.Errorf("%d bytes: %v, want %v; %v", c.size, got, c.want, err)
 		}
 	}
 }
