@@ -290,3 +290,76 @@ func TestInodesThatAreNotWhatTheySeem(t *testing.T) {
 		t.Errorf("metabox: %v", err)
 	}
 }
+
+// packedPrefixes is an image whose long prefixes lie in the packed inode, which has the format given.
+func packedPrefixes(t *testing.T, change func(*maker, *disk.InodeExtended)) []byte {
+	m := newMaker(t, 9)
+	m.sb.Incompat |= disk.HasXattrPrefixes | disk.HasFragments
+	m.sb.XattrPrefixCount, m.sb.XattrPrefixStart = 2, 25
+	table := (&disk.LongPrefix{BaseIndex: 1, Infix: strings.Repeat("i", disk.LongPrefixMaxInfix)}).Append(make([]byte, 100))
+	table = (&disk.LongPrefix{BaseIndex: 4, Infix: "overlay."}).Append(table)
+	packed := disk.InodeExtended{Mode: 0o100644, Size: uint64(len(table)), U: m.blocks(table)}
+	change(m, &packed)
+	m.sb.PackedNID = m.inode(packed, nil)
+	area, icount := xattrs(nil, xattr(0x81, "opaque", "y"))
+	long := m.inode(disk.InodeExtended{Mode: 0o100644, XattrICount: icount}, area)
+	area, icount = xattrs(nil, xattr(1, "short", ""))
+	return m.with(DirEntry{"long", long, 1}, DirEntry{"short", m.inode(disk.InodeExtended{Mode: 0o100644, XattrICount: icount}, area), 1})
+}
+
+func TestLongPrefixesInThePackedInode(t *testing.T) {
+	get := func(im *Image, name string) string {
+		i, err := im.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := i.Xattrs()
+		if err != nil {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("%s: %v", name, err)
+			}
+			return "unsupported"
+		}
+		return list[0].Name
+	}
+	for what, c := range map[string]struct {
+		change func(*maker, *disk.InodeExtended)
+		want   string
+	}{
+		"plain":      {func(*maker, *disk.InodeExtended) {}, "trusted.overlay.opaque"},
+		"compressed": {func(_ *maker, i *disk.InodeExtended) { i.Format = disk.MakeFormat(true, disk.CompressedCompact) }, "unsupported"},
+		"metabox":    {func(m *maker, _ *disk.InodeExtended) { m.sb.Incompat |= disk.HasMetabox; m.sb.ExtSlots = 1 }, "unsupported"},
+	} {
+		im := open(t, bytes.NewReader(packedPrefixes(t, c.change)))
+		if got := get(im, "long"); got != c.want {
+			t.Errorf("%s: %s", what, got)
+		}
+		if got := get(im, "short"); got != "user.short" {
+			t.Errorf("%s: a name without long prefix: %s", what, got)
+		}
+	}
+	for what, change := range map[string]func(*maker, *disk.InodeExtended){
+		"short of the table":  func(_ *maker, i *disk.InodeExtended) { i.Size -= 5 },
+		"short of its size":   func(_ *maker, i *disk.InodeExtended) { i.Size = 101 },
+		"no inode":            func(_ *maker, i *disk.InodeExtended) { i.Mode = 0 },
+		"prefix of no length": func(m *maker, _ *disk.InodeExtended) { m.sb.XattrPrefixStart = 0 },
+	} {
+		if _, err := Open(bytes.NewReader(packedPrefixes(t, change))); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestLargeFilesAreReadWhole(t *testing.T) {
+	m := newMaker(t, 16)
+	data := pattern(5<<20+3, 1)
+	file := m.inode(disk.InodeExtended{Mode: 0o100644, Size: uint64(len(data)), U: m.blocks(data)}, nil)
+	wrap := m.inode(disk.InodeExtended{Mode: 0o100644, Size: 10, U: 3, Nb: 0x8000}, nil)
+	im := open(t, bytes.NewReader(m.with(DirEntry{"f", file, 1}, DirEntry{"wrap", wrap, 1})))
+	if read(im, "f") != string(data) {
+		t.Error("ReadFile differs")
+	}
+	if _, err := im.ReadFile("wrap"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("block address of 64 bits of bytes: %v", err)
+	}
+}

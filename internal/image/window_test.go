@@ -159,3 +159,41 @@ func TestMappingChunksAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for %d chunks", n, chunks)
 	}
 }
+
+func TestChunkEntriesComeInAnyPortion(t *testing.T) {
+	const chunks = 3000
+	for _, format := range []disk.ChunkFormat{0, disk.ChunkIndexes} {
+		data := ramp(chunks*8 + 4096)
+		im := &Image{Devices: []Device{{Window: NewWindow(bytes.NewReader(data), "")}}, bits: 9}
+		i := &Inode{Off: 36, Format: disk.MakeFormat(false, disk.ChunkBased), Size: chunks << 9, Chunk: format}
+		array, n := im.Chunks(i)
+		if n != chunks || array%format.EntrySize() != 0 {
+			t.Fatalf("array at %d, %d entries", array, n)
+		}
+		for _, portion := range []int{1, 7, 1000, 5000} {
+			nr := int64(0)
+			for nr < chunks {
+				list, err := im.ChunkEntries(i, nr, make([]disk.ChunkIndex, 0, portion))
+				if err != nil || len(list) != min(portion, int(chunks-nr)) {
+					t.Fatalf("%d entries from %d: %d, %v", portion, nr, len(list), err)
+				}
+				for k, c := range list {
+					b := data[array+(nr+int64(k))*format.EntrySize():]
+					want := disk.ChunkIndex{StartLo: uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24}
+					if format == disk.ChunkIndexes {
+						want.Decode((*[8]byte)(b))
+					}
+					if c != want {
+						t.Fatalf("entry %d: %+v, want %+v", nr+int64(k), c, want)
+					}
+				}
+				nr += int64(len(list))
+			}
+		}
+		for _, nr := range []int64{-1, chunks, math.MaxInt64} {
+			if list, err := im.ChunkEntries(i, nr, make([]disk.ChunkIndex, 0, 1)); err == nil {
+				t.Errorf("entry %d: %v", nr, list)
+			}
+		}
+	}
+}
