@@ -23,6 +23,9 @@ type env struct {
 	// takeSignals, if set, gets the signals that would otherwise cancel the command.
 	takeSignals atomic.Pointer[func(os.Signal)]
 
+	// undoes is set by commands that must not be torn down while they undo what they did.
+	undoes atomic.Bool
+
 	mu   sync.Mutex // guards open
 	open map[*durable.File]struct{}
 }

@@ -14,8 +14,12 @@ import (
 // enough slack and keeps the peak below the promise of 400 bytes per entry.
 const gcPercent = 50
 
-// grace is how long a command may take to undo what it did after the first signal.
-const grace = 5 * time.Second
+// How long a command may take to end after the first signal. Most have nothing to undo but outputs, which
+// abandon removes as well; those that mount do.
+const (
+	graceShort = 500 * time.Millisecond
+	graceLong  = time.Minute
+)
 
 // Main runs the command that argv asks for and returns the exit code for os.Exit. argv[0] chooses
 // between lamina and the programs of erofs-utils.
@@ -50,6 +54,10 @@ func (e *env) supervise(done <-chan int, sigs chan os.Signal) int {
 				return e.abandon()
 			}
 			e.cancel(&signalError{s})
+			grace := graceShort
+			if e.undoes.Load() {
+				grace = graceLong
+			}
 			late = time.After(grace)
 		case <-late:
 			return e.abandon()

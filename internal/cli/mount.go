@@ -75,6 +75,7 @@ func (e *env) mount(j *mountJob) (err error) {
 		return err
 	}
 	if !j.dryRun {
+		e.undoes.Store(true)
 		return mount.Apply(steps)
 	}
 	for _, s := range steps {

@@ -157,6 +157,7 @@ func (e *env) run(j *runJob) error {
 }
 
 func (e *env) runImage(j *runJob, o oci.Options) (err error) {
+	e.undoes.Store(true)
 	im, err := oci.Open(j.ref, o)
 	if err != nil {
 		return err
