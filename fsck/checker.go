@@ -53,6 +53,9 @@ type space struct {
 	data extentSet
 	// entries are the shared xattrs whose bounds were checked and claimed, by granule.
 	entries bitmap
+	// dirents are the bytes that were read as entries of directories, by granule. None is read twice,
+	// so directories that share blocks cost no more than their inodes.
+	dirents bitmap
 }
 
 // span is a range of bytes.
@@ -62,6 +65,9 @@ type span struct{ lo, hi int64 }
 type missed struct {
 	files, dirs, links, metabox, absent uint64
 }
+
+// any tells whether bytes may belong to what was not looked into.
+func (m *missed) any() bool { return m.files+m.dirs+m.links+m.metabox > 0 }
 
 // place is what is being looked at, for findings and for the map.
 type place struct {

@@ -68,6 +68,7 @@ const (
 	DataRange
 	DataDevice
 	DataInline
+	DataTail
 	DataShortBlock
 	ChunkFormatBad
 	ChunkArray
@@ -131,7 +132,7 @@ var codeTable = [codeCount]codeRow{
 	InodeIno:         {"inode-ino", Note, "an i_ino that is zero or that another inode has; it matters to 32-bit programs only"},
 	InodeTime:        {"inode-time", Error, "a time that does not exist, or that kernels disagree about"},
 	InodeReserved:    {"inode-reserved", Warning, "reserved bytes of an inode are not zero"},
-	InodeSpecial:     {"inode-special", Warning, "a device, fifo or socket with a size, or a layout that only data has"},
+	InodeSpecial:     {"inode-special", Warning, "a size or layout that makes no sense for the type of file"},
 	XattrBounds:      {"xattr-bounds", Error, "an xattr area, header or entry that does not fit its bounds"},
 	XattrPrefix:      {"xattr-prefix", Error, "an xattr with an unknown prefix: the kernel hides it"},
 	XattrShared:      {"xattr-shared", Error, "a shared xattr outside of the image"},
@@ -160,6 +161,7 @@ var codeTable = [codeCount]codeRow{
 	DataRange:        {"data-range", Error, "data outside of its device: EIO"},
 	DataDevice:       {"data-device", Error, "data on a device that does not exist"},
 	DataInline:       {"data-inline", Error, "an inline tail that crosses a block boundary: EUCLEAN"},
+	DataTail:         {"data-tail", Warning, "an inline tail in another block than the end of its inode: older kernels misread symbolic links"},
 	DataShortBlock:   {"data-short-block", Error, "data in the last, short block of the device: EIO before Linux 7.0"},
 	ChunkFormatBad:   {"chunk-format", Error, "an unknown chunk format bit: EOPNOTSUPP"},
 	ChunkArray:       {"chunk-array", Error, "a chunk array outside of the image"},

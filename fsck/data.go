@@ -10,7 +10,7 @@ import (
 const (
 	// maxTarget is the longest target of a symbolic link: PATH_MAX of Linux less the NUL.
 	maxTarget = 4095
-	// chunkBatch is how many chunk entries are read at a time; it keeps a read below image.MaxRead.
+	// chunkBatch is how many chunk entries are read at a time; more do not make it faster.
 	chunkBatch = 4096
 	// maxBadChunks is how many bad chunks of a file are reported before the rest is given up.
 	maxBadChunks = 64
@@ -21,7 +21,7 @@ const (
 func (c *checker) flat(in *image.Inode) {
 	if in.Size == 0 {
 		if in.Layout() == disk.FlatInline {
-			c.add(DataInline, in.Off, nil, "an inline tail of 0 bytes: Linux fails to map it")
+			c.add(InodeSpecial, in.Off, in.Layout(), "layout of an empty file")
 		}
 		return
 	}
@@ -58,8 +58,9 @@ func (c *checker) tail(in *image.Inode, n int64) {
 	off := in.BodyOff()
 	if at := off & (c.bs - 1); at+n > c.bs {
 		c.add(DataInline, off, n, "inline bytes cross a block boundary")
+		return
 	} else if at == 0 {
-		c.add(DataInline, off, n, "the inline tail is in another block than the end of its inode")
+		c.add(DataTail, off, n, "inline bytes are in another block than the end of their inode")
 	}
 	if !c.within(0, off, n) {
 		c.add(DataRange, off, n, "inline bytes; the image ends at %d", c.space[0].size)
@@ -69,7 +70,7 @@ func (c *checker) tail(in *image.Inode, n int64) {
 	if in.IsDir() {
 		kind = KindDirents
 	}
-	c.tailOK = c.claimMeta(0, off, n, kind)
+	c.claimMeta(0, off, n, kind)
 }
 
 // unmapped reports blocks that are on no device.
@@ -111,18 +112,18 @@ func (c *checker) chunkArray(in *image.Inode) {
 		c.add(ChunkArray, array, n, "entries of %d bytes; the image ends at %d", unit, c.space[0].size)
 		n = room
 	}
-	if c.chunks == nil {
-		c.chunks = make([]disk.ChunkIndex, 0, chunkBatch)
+	if most := int(min(n, chunkBatch)); cap(c.chunks) < most {
+		c.chunks = make([]disk.ChunkIndex, 0, most)
 	}
 	bad := 0
 	for nr := int64(0); nr < n; {
-		batch := min(n-nr, chunkBatch)
-		if !c.claimMeta(0, array+nr*unit, batch*unit, KindChunks) {
+		off := array + nr*unit
+		entries, err := c.im.ChunkEntries(in, nr, c.chunks[:0:min(n-nr, chunkBatch)])
+		if err != nil {
+			c.fail(0, off, err)
 			return
 		}
-		entries, err := c.im.ChunkEntries(in, nr, c.chunks[:0:batch])
-		if err != nil {
-			c.fail(0, array+nr*unit, err)
+		if !c.claimMeta(0, off, int64(len(entries))*unit, KindChunks) {
 			return
 		}
 		for k := range entries {
@@ -259,7 +260,7 @@ func (c *checker) mapHeader(in *image.Inode, h *disk.MapHeader, off int64) (n in
 		}
 		return start + int64(count)*r - off, true
 	}
-	if a := h.Head1(); !c.sb.Algorithms().Has(a) {
+	if a := h.Head1(); !h.Advise.UsesExtents(l) && !c.sb.Algorithms().Has(a) {
 		c.add(CompressedHeader, off+6, a, "the superblock does not have this algorithm")
 	}
 	bits := h.LclusterBits(c.bits)

@@ -41,7 +41,7 @@ func (c *checker) scan(i int) {
 	if isCompressed(&in) {
 		return // counted as missed
 	}
-	complete := c.blocks(s, d.tailOK)
+	complete := c.blocks(s)
 	if d = c.dirs.at(i); c.err == nil && complete {
 		c.dots(s)
 		d.scanned = true
@@ -53,7 +53,7 @@ func (c *checker) scan(i int) {
 }
 
 // blocks reads the blocks of a directory one after the other; complete = false if one was left out.
-func (c *checker) blocks(s *dirScan, tailOK bool) (complete bool) {
+func (c *checker) blocks(s *dirScan) (complete bool) {
 	complete = true
 	for off := int64(0); off < s.in.Size && c.err == nil; {
 		e, err := c.im.Map(s.in, off, s.in.Size-off)
@@ -67,7 +67,7 @@ func (c *checker) blocks(s *dirScan, tailOK bool) (complete bool) {
 		for at := int64(0); at < e.Len && c.err == nil; at += c.bs {
 			n := min(c.bs, e.Len-at)
 			s.lastBlock = off+at+n == s.in.Size
-			if !c.dirBlock(s, e, e.Pos+at, n, tailOK) {
+			if !c.dirBlock(s, e, e.Pos+at, n) {
 				complete = false
 				if s.bad++; s.bad == maxBadBlocks {
 					c.add(DirBlock, e.Pos+at, s.in.Size-off-at, "bytes of the directory are left out after %d bad blocks", s.bad)
@@ -81,12 +81,16 @@ func (c *checker) blocks(s *dirScan, tailOK bool) (complete bool) {
 }
 
 // dirBlock claims and checks one block and tells whether it could be read.
-func (c *checker) dirBlock(s *dirScan, e image.Extent, off, n int64, tailOK bool) bool {
+func (c *checker) dirBlock(s *dirScan, e image.Extent, off, n int64) bool {
 	if !c.within(e.Device, off, n) {
 		return false // reported when the inode was checked
 	}
-	if e.Kind == image.Inline && !tailOK || e.Kind == image.Data && !c.claimMeta(e.Device, off, n, KindDirents) {
-		return false
+	if e.Kind == image.Data {
+		c.claimMeta(e.Device, off, n, KindDirents)
+	}
+	lo, hi := uint64(off)/granule, uint64(off+n+granule-1)/granule
+	if c.space[e.Device].dirents.claim(lo, hi) != hi {
+		return false // the clash of claims was reported
 	}
 	b := c.read(e.Device, off, n, "directory block")
 	if b == nil {
@@ -165,7 +169,7 @@ func (c *checker) entry(s *dirScan, device int, at int64, e *disk.Dirent, name [
 	default:
 		c.child(s.dir, device, at, e, name)
 	}
-	c.where = place{inode: true, nid: dir.nid, dir: dir.dir, gen: c.where.gen}
+	c.where = place{inode: true, nid: dir.nid, dir: dir.dir, gen: c.where.gen + 1}
 }
 
 // name tells whether an entry can be used by its name.

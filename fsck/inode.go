@@ -20,7 +20,6 @@ const observeEvery = 4096
 // directory. It tells whether in says truly what kind of file it is.
 func (c *checker) inode(nid uint64) (in image.Inode, ok bool) {
 	c.where.gen++
-	c.tailOK = false
 	off, ok := c.inodeOff(nid)
 	if !ok || c.err != nil {
 		return in, false

@@ -20,7 +20,7 @@ func (a *arena) add(name []byte) nameRef {
 		if last++; last >= arenaChunk {
 			return nameRef{}
 		}
-		a.chunks = append(a.chunks, make([]byte, 0, arenaChunk))
+		a.chunks = append(a.chunks, nil)
 	}
 	c := &a.chunks[last]
 	ref := nameRef{uint32(last)<<16 | uint32(len(*c)), uint8(len(name))}
@@ -48,7 +48,6 @@ type directory struct {
 	depth   uint32
 	scanned bool // all its entries were seen
 	compact bool
-	tailOK  bool // its inline tail belongs to it alone
 }
 
 // link is an inode that is no directory and has, or claims, other than one name.

@@ -179,7 +179,7 @@ func (c *checker) cut(lo, hi int64) gap {
 	switch {
 	case hi-lo < c.bs:
 		return gap{span{lo, hi}, KindPadding}
-	case c.missed.files+c.missed.dirs+c.missed.links+c.missed.metabox > 0:
+	case c.partial || c.missed.any():
 		return gap{span{lo, hi}, KindUnread}
 	}
 	return gap{span{lo, hi}, KindUnused}
@@ -202,7 +202,7 @@ func (c *checker) gap(g gap, budget *int64) {
 	case KindPadding:
 		st.Padding += n
 	}
-	if n > *budget && !c.o.ReadData || c.err != nil {
+	if n > *budget && !c.o.ReadData || c.partial || c.missed.any() || c.err != nil {
 		return
 	}
 	*budget -= n
@@ -233,10 +233,13 @@ func (c *checker) readData(device int) {
 	if w == nil {
 		return
 	}
-	buf := make([]byte, readSize)
+	var buf []byte
 	for lo, hi := range c.space[device].data.union() {
 		for lo < hi {
 			n := min(hi-lo, readSize)
+			if int64(len(buf)) < n {
+				buf = make([]byte, n)
+			}
 			if err := w.Fill(buf[:n], lo, "data"); err != nil {
 				c.fail(device, lo, err)
 				return

@@ -79,9 +79,13 @@ func (c *checker) open(r io.ReaderAt, sb *disk.Superblock) bool {
 		readers = append(readers, d.R)
 	}
 	var err error
-	c.im, err = image.Open(r, readers, image.Options{Report: func(error) {}})
-	if err != nil {
+	c.im, err = image.Open(r, readers, image.Options{Report: func(err error) { c.known(disk.SuperOffset, err) }})
+	if err != nil && !isCorrupt(err) {
 		c.fail(0, disk.SuperOffset, err)
+		return false
+	}
+	if err != nil {
+		c.add(SuperShort, disk.SuperOffset, nil, "%s", why(err))
 		return false
 	}
 	c.sb, c.bits, c.bs = &c.im.Super, c.im.BlockBits(), c.im.BlockSize()

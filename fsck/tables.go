@@ -69,11 +69,8 @@ func (c *checker) prefixesInPacked() bool {
 // in the data of the packed inode or the metabox is checked by what the reader could make of it.
 func (c *checker) superPrefixes() {
 	sb := c.sb
-	if sb.Incompat&disk.HasXattrPrefixes == 0 {
-		if sb.XattrPrefixCount != 0 {
-			c.add(SuperReserved, super(0x5B), sb.XattrPrefixCount, "xattr_prefix_count without XATTR_PREFIXES")
-		}
-		return
+	if sb.XattrPrefixCount != 0 && sb.Incompat&disk.HasXattrPrefixes == 0 {
+		c.add(SuperFeature, super(0x5B), sb.XattrPrefixCount, "long xattr prefixes without XATTR_PREFIXES: Linux reads them all the same")
 	}
 	if sb.XattrPrefixCount > disk.LongPrefixMax {
 		c.add(SuperPrefixes, super(0x5B), sb.XattrPrefixCount, "an xattr can name %d prefixes", disk.LongPrefixMax)

@@ -51,7 +51,7 @@ func (c *checker) walk() {
 		return
 	}
 	root := c.dirs.at(0)
-	root.nlink, root.compact, root.tailOK = in.Nlink, !in.Format.Extended(), c.tailOK
+	root.nlink, root.compact = in.Nlink, !in.Format.Extended()
 	for i := 0; i < c.dirs.len() && c.err == nil; i++ {
 		c.scan(i)
 	}
@@ -89,7 +89,7 @@ func (c *checker) child(dir, device int, at int64, e *disk.Dirent, name []byte) 
 	}
 	parent.subdirs++
 	d := directory{
-		nid: e.NID, parent: uint32(dir), name: c.names.add(name), nlink: in.Nlink, compact: !in.Format.Extended(), tailOK: c.tailOK,
+		nid: e.NID, parent: uint32(dir), name: c.names.add(name), nlink: in.Nlink, compact: !in.Format.Extended(),
 		pathLen: min(parent.pathLen, math.MaxUint32-256) + uint32(len(name)),
 		depth:   parent.depth + 1,
 	}

@@ -93,8 +93,12 @@ func (c *checker) inlineXattrs(off int64, b []byte) {
 
 // sharedXattr checks the entry of a shared id, which is at place.
 func (c *checker) sharedXattr(place int64, id uint32) {
-	if c.sb.Compat&disk.HasSharedEAInMB != 0 && c.sb.Incompat&disk.HasMetabox != 0 {
-		c.missed.metabox++
+	if c.sb.Compat&disk.HasSharedEAInMB != 0 {
+		if c.sb.Incompat&disk.HasMetabox != 0 {
+			c.missed.metabox++
+		} else {
+			c.add(XattrShared, place, id, "shared xattr in a metabox that the image lacks: EUCLEAN")
+		}
 		return
 	}
 	off := c.im.SharedXattrOff(id)
@@ -140,6 +144,9 @@ func (c *checker) xattr(off int64, index uint8, rest, value []byte) {
 		}
 		return
 	}
+	if base == disk.XattrIndexSecurity && infix+string(rest) == "capability" && !validCapability(value) {
+		c.add(XattrValue, off, len(value), "bytes of a capability: revision 2 has 20 bytes, revision 3 has 24")
+	}
 	if len(infix)+len(rest) == 0 {
 		c.add(XattrName, off, nil, "no name behind the prefix")
 	} else if bytes.IndexByte(rest, 0) >= 0 {
@@ -155,6 +162,16 @@ const maxXattrName = 255
 // validACL tells whether Linux can parse an ACL (posix_acl_from_xattr): a version and whole entries.
 func validACL(b []byte) bool {
 	return len(b) >= 4 && binary.LittleEndian.Uint32(b) == 2 && (len(b)-4)%8 == 0
+}
+
+// validCapability tells whether Linux takes a value for file capabilities (cap_inode_getsecurity):
+// the revision in the highest byte, the effective bit in the lowest.
+func validCapability(b []byte) bool {
+	if len(b) < 4 {
+		return false
+	}
+	revision := binary.LittleEndian.Uint32(b) &^ 1
+	return revision == 0x02000000 && len(b) == 20 || revision == 0x03000000 && len(b) == 24
 }
 
 // resolve finds out what an e_name_index means, ok = false if that is unknown.
