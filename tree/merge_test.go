@@ -271,7 +271,7 @@ func TestMergeOfNothingIsAnEmptyTree(t *testing.T) {
 func BenchmarkMergeMillion(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		lower, upper := fill(benchNames[:500_000], 100), fill(benchNames[250_000:750_000], 100)
+		lower, upper := fill(benchNames()[:500_000], 100), fill(benchNames()[250_000:750_000], 100)
 		b.StartTimer()
 		if _, err := Merge(lower, upper); err != nil {
 			b.Fatal(err)
