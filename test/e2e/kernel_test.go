@@ -157,6 +157,8 @@ func TestKernelShowsTheTarThroughAnIndex(t *testing.T) {
 			same(t, "one loop", walked(t, oracle.MountLoop(t, one)), want)
 			same(t, "our reader, two files", read(t, two, tar), want)
 			same(t, "our reader, one file", read(t, one), want)
+			clean(t, two, tar)
+			clean(t, one)
 		})
 	}
 }
@@ -193,4 +195,5 @@ func TestKernelShowsTheTarThroughABlobDevice(t *testing.T) {
 	want := expected(t, variant{}, tar)
 	same(t, "by file", walked(t, oracle.MountImage(t, image, blob.Name())), want)
 	same(t, "our reader", read(t, image, blob.Name()), want)
+	clean(t, image, blob.Name())
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/fsck"
 	"github.com/laminafs/lamina/internal/oracle"
 )
 
@@ -16,9 +17,9 @@ import (
 // superblock on disk.
 func checked(t testing.TB, image string, devices ...string) {
 	t.Helper()
-	fsck := oracle.Need(t, "fsck.erofs")
+	tool := oracle.Need(t, "fsck.erofs")
 	// It recurses by directory and dies of the deep tree with the usual stack of 8 MiB.
-	args := []string{"-c", `ulimit -s "$(ulimit -H -s)"; exec "$0" "$@"`, fsck}
+	args := []string{"-c", `ulimit -s "$(ulimit -H -s)"; exec "$0" "$@"`, tool}
 	for _, d := range devices {
 		args = append(args, "--device="+d)
 	}
@@ -27,6 +28,37 @@ func checked(t testing.TB, image string, devices ...string) {
 		t.Errorf("fsck.erofs: %v\n%s", err, out)
 	}
 	facts(t, image)
+	clean(t, image)
+}
+
+// clean wants our own checker to find nothing, which its tests with broken images make worth something.
+func clean(t testing.TB, image string, devices ...string) {
+	t.Helper()
+	var open []fsck.Device
+	for _, name := range append([]string{image}, devices...) {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, fsck.Device{R: f, Size: info.Size()})
+	}
+	r, err := fsck.Check(open[0].R, open[0].Size, fsck.Options{Devices: open[1:], ReadData: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if f.Severity > fsck.Note { // space of files that a later entry of the layer replaced is a note
+			t.Errorf("our checker: %v", f)
+		}
+	}
+	if len(r.Unchecked) > 0 {
+		t.Errorf("our checker left out %q", r.Unchecked)
+	}
 }
 
 func facts(t testing.TB, image string) {
