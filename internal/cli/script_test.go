@@ -37,6 +37,7 @@ func runScripts(t *testing.T, dir string, vars map[string]string) {
 		Dir:                 filepath.Join("testdata", dir),
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // under the race detector every program would sleep a second
 			for k, v := range vars {
 				e.Setenv(k, v)
 			}
