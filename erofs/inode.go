@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -115,11 +116,23 @@ func (i *Inode) Xattrs() ([]tree.Xattr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if x.Listed {
-			list = append(list, tree.Xattr{Name: x.Prefix + string(x.Rest), Value: string(x.Value)})
+		if !x.Listed {
+			continue
 		}
+		if err := nameable(&x); err != nil {
+			return nil, err
+		}
+		list = append(list, tree.Xattr{Name: x.Prefix + string(x.Rest), Value: string(x.Value)})
 	}
 	return unique(list), nil
+}
+
+// nameable refuses names with a NUL, which no system call can return.
+func nameable(x *image.Xattr) error {
+	if bytes.IndexByte(x.Rest, 0) < 0 && strings.IndexByte(x.Infix, 0) < 0 {
+		return nil
+	}
+	return &FormatError{Off: x.Off, Field: "xattr entry: name", Got: x.Infix + string(x.Rest), Why: "has a NUL"}
 }
 
 // unique sorts attributes by name; of those with the same name the first stays, as in getxattr(2).

@@ -145,6 +145,9 @@ func (l *loader) xattrs(raw *image.Inode) ([]tree.Xattr, error) {
 		if !x.Listed {
 			continue
 		}
+		if err := nameable(&x); err != nil {
+			return nil, err
+		}
 		if x.Shared {
 			if known, ok := l.shared[x.ID]; ok {
 				list = append(list, known)

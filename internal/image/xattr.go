@@ -71,6 +71,10 @@ func (im *Image) Xattrs(i *Inode) iter.Seq2[Xattr, error] {
 			}
 			off += size
 		}
+		if err := im.sharedArea(); err != nil {
+			yield(Xattr{}, err)
+			return
+		}
 		ids := start - 4*int64(h.SharedCount)
 		for k := range int64(h.SharedCount) {
 			x, err := im.sharedXattr(ids + 4*k)
@@ -95,9 +99,21 @@ func (im *Image) SharedXattrOff(id uint32) int64 {
 	return int64(im.Super.XattrBlkAddr)<<im.bits + 4*int64(id)
 }
 
+// sharedArea checks that the area of shared attributes exists; Linux wants it for every inode with
+// attributes, shared ones or not (erofs_xattr_iter_shared).
+func (im *Image) sharedArea() error {
+	if im.Super.Compat&disk.HasSharedEAInMB != 0 && im.Super.Incompat&disk.HasMetabox == 0 {
+		return super(0x08, "feature_compat", uint32(im.Super.Compat), "shared xattrs in a metabox that the image does not have")
+	}
+	return nil
+}
+
 // SharedXattr reads a shared attribute.
 func (im *Image) SharedXattr(id uint32) (Xattr, error) {
-	if im.Super.Compat&disk.HasSharedEAInMB != 0 && im.Super.Incompat&disk.HasMetabox != 0 {
+	if err := im.sharedArea(); err != nil {
+		return Xattr{}, err
+	}
+	if im.Super.Compat&disk.HasSharedEAInMB != 0 {
 		return Xattr{}, unsupported("shared xattr %d in the metabox", id)
 	}
 	x, _, err := im.xattr(im.SharedXattrOff(id), MaxRead)
