@@ -252,22 +252,6 @@ func partly(t *testing.T, im *Image, want listing) int {
 	return refused
 }
 
-func TestLongPrefixesInCompressedDataAreMissedWhenTouched(t *testing.T) {
-	oracle.NeedRoot(t)
-	src := source(t)
-	im := open(t, mkfs(t, "-zlz4", "-Eall-fragments", "--xattr-prefix=security.long.", src))
-	i, err := im.Lookup("file-4096")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if im.img.Super.PackedNID == 0 {
-		t.Skip("no packed inode")
-	}
-	if _, err := i.Xattrs(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("xattrs: %v, want them or an UnsupportedError", err)
-	}
-}
-
 func TestMetaboxRootIsRefusedByName(t *testing.T) {
 	oracle.NeedRoot(t)
 	f := mkfs(t, "-m4096", "-zlz4", source(t))
