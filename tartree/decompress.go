@@ -7,8 +7,9 @@ import (
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/laminafs/lamina/internal/codec/deflate"
 )
 
 // Compression is how a stream is compressed.
@@ -69,16 +70,17 @@ func DecompressTap(r io.Reader, tap io.Writer) (io.ReadCloser, Compression, erro
 	d.kind = kind
 	switch kind {
 	case None:
-		return newRing(d.plain, tap), kind, nil
+		return newRing(ringWindow, d.plain, tap), kind, nil
 	case Gzip:
-		return newRing(d.gzip, tap), kind, nil
+		d.gz = deflate.NewReader(br)
+		return newRing(deflate.MinBuffer+ringWindow, d.gzip, tap), kind, nil
 	default:
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, None, d.fail(err)
 		}
 		d.zr = z
-		return newRing(d.zstd, tap), kind, nil
+		return newRing(ringWindow, d.zstd, tap), kind, nil
 	}
 }
 
@@ -116,111 +118,49 @@ func (i *input) Read(p []byte) (int, error) {
 
 // decoder fills buffers; it runs on the goroutine of a ring.
 type decoder struct {
-	kind     Compression
-	in       *input
-	br       *bufio.Reader
-	gz       *gzip.Reader
-	inMember bool
-	zr       *zstd.Decoder
-	out      int64 // bytes so far
-}
-
-// readFull reads until b is full or the stream ends.
-func (d *decoder) readFull(r io.Reader, b []byte) (n int, err error) {
-	for empty := 0; n < len(b) && err == nil; {
-		var c int
-		c, err = r.Read(b[n:])
-		n += c
-		d.out += int64(c)
-		if empty++; c > 0 {
-			empty = 0
-		}
-		if empty > maxEmpty && err == nil {
-			err = io.ErrNoProgress
-		}
-	}
-	return n, err
+	kind Compression
+	in   *input
+	br   *bufio.Reader
+	gz   *deflate.Reader
+	zr   *zstd.Decoder
+	out  int64 // bytes so far
 }
 
 // plain reads once: what a pipe has is parsed at once.
-func (d *decoder) plain(b []byte) (int, error) {
+func (d *decoder) plain(b []byte) ([]byte, error) {
 	n, err := d.br.Read(b)
 	d.out += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = readError(d.out, err)
 	}
-	return n, err
+	return b[:n], err
 }
 
-func (d *decoder) zstd(b []byte) (int, error) {
-	n, err := d.readFull(d.zr, b)
+func (d *decoder) gzip(b []byte) ([]byte, error) {
+	data, err := d.gz.Next(b)
+	d.out += int64(len(data))
+	return data, d.fail(err)
+}
+
+// zstd reads until the buffer is full: the decoder returns blocks, of 128 KiB at most.
+func (d *decoder) zstd(b []byte) ([]byte, error) {
+	n, empty := 0, 0
+	var err error
+	for n < len(b) && err == nil {
+		var c int
+		c, err = d.zr.Read(b[n:])
+		n += c
+		if empty++; c > 0 {
+			empty = 0
+		} else if empty > maxEmpty && err == nil {
+			err = io.ErrNoProgress
+		}
+	}
+	d.out += int64(n)
 	if err != nil {
 		d.zr.Close()
 	}
-	return n, d.fail(err)
-}
-
-// gzip decodes member after member (RFC 1952, 2.2).
-func (d *decoder) gzip(b []byte) (n int, err error) {
-	for n < len(b) {
-		if !d.inMember {
-			if err = d.member(); err != nil {
-				return n, err
-			}
-		}
-		c, err := d.readFull(d.gz, b[n:])
-		n += c
-		if err == nil {
-			return n, nil
-		}
-		if !errors.Is(err, io.EOF) {
-			return n, d.fail(err)
-		}
-		if more, err := d.moreGzip(); !more {
-			return n, err
-		}
-		d.inMember = false
-	}
-	return n, nil
-}
-
-// member reads the header of a member, of which there is a first byte.
-func (d *decoder) member() (err error) {
-	if d.gz == nil {
-		d.gz, err = gzip.NewReader(d.br)
-	} else {
-		err = d.gz.Reset(d.br)
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return d.fail(err)
-	}
-	d.gz.Multistream(false)
-	d.inMember = true
-	return nil
-}
-
-// moreGzip reports whether another member follows; err is io.EOF if there is nothing but zeros.
-func (d *decoder) moreGzip() (bool, error) {
-	for {
-		b, err := d.br.Peek(1)
-		switch {
-		case errors.Is(err, io.EOF):
-			return false, io.EOF
-		case err != nil:
-			return false, d.fail(err)
-		case b[0] == 0:
-			if _, err := d.br.Discard(1); err != nil {
-				return false, d.fail(err)
-			}
-		case b[0] != 0x1F:
-			return false, &Error{Off: d.out, Why: "gzip: garbage behind the compressed data", Kind: ErrArchive}
-		default:
-			return true, nil
-		}
-	}
+	return b[:n], d.fail(err)
 }
 
 // fail turns an error of a decoder into one of this package; nil and io.EOF stay.

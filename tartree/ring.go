@@ -9,7 +9,7 @@ import (
 const (
 	// The ring is what a decoder may be ahead of its consumers.
 	ringBuffers = 6
-	ringBuffer  = 256 << 10
+	ringWindow  = 256 << 10
 )
 
 // errClosed is what a source returns after Close.
@@ -18,8 +18,9 @@ var errClosed = errors.New("tartree: read after Close")
 // ring hands the buffers that one goroutine fills to the consumer, and to the tap if there is one,
 // without copying. A buffer is filled again when both are done with it.
 type ring struct {
+	size int         // of a buffer
 	free chan []byte // capacity ringBuffers: sending never blocks
-	full chan []byte
+	full chan window
 	stop chan struct{}
 	err  error // of the goroutine that fills; set before full is closed
 
@@ -28,18 +29,23 @@ type ring struct {
 	tapped  chan []byte // windows for the tap
 	release chan []byte // windows that the tap is done with, in order
 
-	cur, rest []byte // what the consumer has; what it has not read of it
-	final     error
-	done      sync.WaitGroup
-	once      sync.Once
+	cur   []byte // the buffer that the consumer has
+	rest  []byte // what it has not read of it
+	final error
+	done  sync.WaitGroup
+	once  sync.Once
 }
 
-// newRing starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill
-// returns how many bytes it put into the buffer.
-func newRing(fill func([]byte) (int, error), tap io.Writer) *ring {
+// window is data in a buffer.
+type window struct{ data, buffer []byte }
+
+// newRing starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill gets a
+// buffer of the given size and returns the part of it that it filled with the next bytes.
+func newRing(size int, fill func([]byte) ([]byte, error), tap io.Writer) *ring {
 	g := &ring{
+		size: size,
 		free: make(chan []byte, ringBuffers),
-		full: make(chan []byte, ringBuffers),
+		full: make(chan window, ringBuffers),
 		stop: make(chan struct{}),
 		tap:  tap,
 	}
@@ -56,7 +62,7 @@ func newRing(fill func([]byte) (int, error), tap io.Writer) *ring {
 }
 
 // produce runs on a goroutine of its own until the end of the stream or Close.
-func (g *ring) produce(fill func([]byte) (int, error)) {
+func (g *ring) produce(fill func([]byte) ([]byte, error)) {
 	defer close(g.full)
 	if g.tap != nil {
 		defer close(g.tapped)
@@ -70,16 +76,15 @@ func (g *ring) produce(fill func([]byte) (int, error)) {
 			return
 		}
 		if b == nil {
-			b = make([]byte, ringBuffer)
+			b = make([]byte, g.size)
 		}
-		b = b[:ringBuffer]
-		n, err := fill(b)
-		if empty++; n > 0 {
+		data, err := fill(b)
+		if empty++; len(data) > 0 {
 			empty = 0
 			if g.tap != nil {
-				g.tapped <- b[:n]
+				g.tapped <- data
 			}
-			g.full <- b[:n]
+			g.full <- window{data, b}
 		} else {
 			g.free <- b
 		}
@@ -115,13 +120,13 @@ func (g *ring) NextWindow() ([]byte, error) {
 	if g.final != nil {
 		return nil, g.final
 	}
-	b, ok := <-g.full
+	w, ok := <-g.full
 	if !ok {
 		g.final = g.finish()
 		return nil, g.final
 	}
-	g.cur = b
-	return b, nil
+	g.cur = w.buffer
+	return w.data, nil
 }
 
 // recycle gives the current buffer back once the tap is done with it too.

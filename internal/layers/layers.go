@@ -18,11 +18,12 @@ type row struct {
 
 // table is the packages by their path below the module.
 var table = map[string]row{
-	"tree":             {0, true},
-	"verity":           {0, true},
-	"internal/disk":    {0, false},
-	"internal/durable": {0, false},
-	"internal/mount":   {0, false},
+	"tree":                   {0, true},
+	"verity":                 {0, true},
+	"internal/disk":          {0, false},
+	"internal/codec/deflate": {0, false},
+	"internal/durable":       {0, false},
+	"internal/mount":         {0, false},
 
 	"tartree":         {1, true},
 	"dirtree":         {1, true},
@@ -45,5 +46,5 @@ var table = map[string]row{
 // publicModules are the third-party modules that public packages and all below them may import.
 var publicModules = map[string]string{
 	"golang.org/x/sys":              "system calls",
-	"github.com/klauspost/compress": "gzip and zstd",
+	"github.com/klauspost/compress": "zstd",
 }

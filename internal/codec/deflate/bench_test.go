@@ -1,0 +1,72 @@
+package deflate
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	kgzip "github.com/klauspost/compress/gzip"
+)
+
+// BenchmarkDecode compares with the decoders that this package replaces, over the corpora.
+func BenchmarkDecode(b *testing.B) {
+	dir := os.Getenv("LAMINA_CORPUS")
+	if dir == "" {
+		b.Skip("LAMINA_CORPUS names no directory of corpora")
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.tar.gz"))
+	if err != nil || len(paths) == 0 {
+		b.Fatalf("no *.tar.gz in %s: %v", dir, err)
+	}
+	buf := make([]byte, History+slack+256<<10)
+	decoders := []struct {
+		name   string
+		decode func(io.Reader) (int64, error)
+	}{
+		{"deflate", func(r io.Reader) (n int64, err error) {
+			for z := NewReader(r); err == nil; {
+				var data []byte
+				data, err = z.Next(buf)
+				n += int64(len(data))
+			}
+			if err == io.EOF {
+				err = nil
+			}
+			return n, err
+		}},
+		{"klauspost", func(r io.Reader) (int64, error) {
+			z, err := kgzip.NewReader(r)
+			if err != nil {
+				return 0, err
+			}
+			return io.CopyBuffer(io.Discard, struct{ io.Reader }{z}, buf)
+		}},
+		{"standard", func(r io.Reader) (int64, error) {
+			z, err := gzip.NewReader(r)
+			if err != nil {
+				return 0, err
+			}
+			return io.CopyBuffer(io.Discard, struct{ io.Reader }{z}, buf)
+		}},
+	}
+	for _, p := range paths {
+		in, err := os.ReadFile(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, d := range decoders {
+			b.Run(filepath.Base(p)+"/"+d.name, func(b *testing.B) {
+				for b.Loop() {
+					n, err := d.decode(bytes.NewReader(in))
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.SetBytes(n)
+				}
+			})
+		}
+	}
+}
