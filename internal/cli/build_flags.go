@@ -13,7 +13,7 @@ import (
 
 // imageFlags are the flags that say how an image is laid out, as the user gave them.
 type imageFlags struct {
-	blockSize, uuid, label, inline, inlineMax, chunkSize, alignLarge, mtime, owner, inodes, whiteouts, tempDir string
+	blockSize, uuid, label, inline, inlineMax, chunkSize, alignLarge, alignSize, mtime, owner, inodes, whiteouts, tempDir string
 
 	dedupe, noXattrs, noChecksum, large, concatenated bool
 
@@ -30,6 +30,7 @@ func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.chunkSize, "chunk-size", "0", "make files chunk-based with chunks of this size")
 	fs.BoolVar(&f.dedupe, "dedupe", false, "store equal files (with --chunk-size: chunks) once")
 	fs.StringVar(&f.alignLarge, "align-large", "0", "align files of at least this size to it (2M for DAX)")
+	fs.StringVar(&f.alignSize, "align-size", "0", "pad the image to a multiple of this")
 	fs.StringVar(&f.mtime, "mtime", "", "modification times: keep, SECONDS for all, clamp:SECONDS (default: keep, or clamp:$SOURCE_DATE_EPOCH)")
 	fs.StringVar(&f.owner, "owner", "", "owner of all files, UID:GID")
 	fs.StringArrayVar(&f.uidMap, "uid-map", nil, "map user ids, FROM:TO:COUNT (repeatable)")
@@ -60,6 +61,7 @@ func (f *imageFlags) options() (o convert.Options, err error) {
 	m.InlineMax = int(min(size("inline-max", f.inlineMax), 1<<30))
 	m.ChunkSize = size("chunk-size", f.chunkSize)
 	m.LargeAlign = size("align-large", f.alignLarge)
+	m.SizeAlign = size("align-size", f.alignSize)
 	m.Label, m.Dedupe, m.DropXattrs, m.NoChecksum, m.Large = f.label, f.dedupe, f.noXattrs, f.noChecksum, f.large
 	m.XattrShare, m.XattrPrefixes, m.TempDir = f.xattrShare, f.xattrPrefixes, f.tempDir
 	o.Tar.Concatenated = f.concatenated

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/fsck"
 )
 
@@ -55,11 +54,7 @@ The exit code is 3 if there are errors; warnings and notes alone do not count.`,
 }
 
 func (e *env) check(j *checkJob, path string) error {
-	off, err := parseSize(j.open.offset)
-	if err != nil {
-		return err
-	}
-	im, err := openFiles(path, off, j.open.devices) // not opened as an image: that may be what is wrong
+	im, err := j.open.files(path) // not read as an image: that may be what is wrong
 	if err != nil {
 		return err
 	}
@@ -77,7 +72,7 @@ func (e *env) check(j *checkJob, path string) error {
 	if j.extract == "" {
 		return nil
 	}
-	if im.Image, err = erofs.Open(im.image, im.devices...); err != nil {
+	if err := im.read(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	t, err := im.Tree()

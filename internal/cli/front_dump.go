@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/laminafs/lamina/erofs"
@@ -67,14 +68,22 @@ func (f *dumpFront) run(e *env, operands []string) error {
 	if (f.ls || f.cat || f.extents) && !inode {
 		return usagef("-e, --ls and --cat need --path or --nid")
 	}
-	im, err := openImage(operands[0], f.offset, f.devices)
+	im, err := openFiles(operands[0], f.offset, f.devices)
 	if err != nil {
 		return err
 	}
 	defer im.close()
 	f.im = im
 	if f.super || !inode && !f.stats {
-		f.showSuper()
+		if err := f.showSuper(); err != nil {
+			return fmt.Errorf("%s: %w", operands[0], err)
+		}
+	}
+	if !f.stats && !inode {
+		return nil
+	}
+	if err := im.read(); err != nil {
+		return fmt.Errorf("%s: %w", operands[0], err)
 	}
 	if f.stats {
 		if err := f.showStats(e); err != nil {
@@ -88,13 +97,16 @@ func (f *dumpFront) run(e *env, operands []string) error {
 }
 
 // showSuper is -s.
-func (f *dumpFront) showSuper() {
-	s := f.im.Superblock()
+func (f *dumpFront) showSuper() error {
+	s, err := f.im.super()
+	if err != nil {
+		return err
+	}
 	line := func(name string, format string, v any) { fmt.Fprintf(f.out, "%-45s "+format+"\n", name+":", v) }
 	line("Filesystem magic number", "0x%X", s.Magic)
 	line("Filesystem blocksize", "%d", s.BlockSize())
 	blocks := s.Blocks()
-	for _, d := range f.im.Devices() {
+	for _, d := range s.devices {
 		blocks += d.Blocks
 	}
 	line("Filesystem blocks", "%d", blocks)
@@ -107,31 +119,54 @@ func (f *dumpFront) showSuper() {
 	if s.Incompat&disk.HasMetabox != 0 {
 		line("Filesystem metabox nid", "%d", s.MetaboxNID)
 	}
-	line("Filesystem lz4_max_distance", "%d", s.ComprAlgs)
+	if s.Incompat&disk.HasComprCfgs != 0 {
+		line("Filesystem compr_algs", "%s", strings.ReplaceAll(s.Algorithms().String(), ",", ", "))
+	} else {
+		line("Filesystem lz4_max_distance", "%d", s.ComprAlgs)
+	}
 	line("Filesystem sb_size", "%d", s.Size())
 	line("Filesystem inode count", "%d", s.Inos)
 	line("Filesystem created", "%s", time.Unix(s.Epoch+int64(s.BuildTime), 0).Format("Mon Jan _2 15:04:05 2006"))
-	compat, incompat, kernel := featureNames(&s)
+	compat, incompat, kernel := featureNames(&s.Superblock)
 	line("Filesystem compatible features", "%s", compat)
 	line("Filesystem incompatible features", "%s", incompat)
 	line("Filesystem UUID", "%s", formatUUID(s.UUID))
 	if kernel != "" {
 		line("Required upstream Linux kernel version", "%s", kernel)
 	}
+	return nil
 }
 
-// featureNames lists the features, each with a space behind it as the original has it, and the first
-// kernel that knows all the incompatible ones.
-func featureNames(s *erofs.Superblock) (compat, incompat, kernel string) {
-	for _, ft := range disk.Features(s) {
-		if ft.Compat != 0 {
+// featureNames lists the features, each with a space behind it as the original has it: where a bit has
+// two names, it prints both, unless the device table tells which one is meant.
+func featureNames(s *disk.Superblock) (compat, incompat, kernel string) {
+	for _, ft := range disk.AllFeatures() {
+		switch {
+		case ft.Compat&s.Compat != 0:
 			compat += ft.Name + " "
-			continue
+		case ft.Incompat&s.Incompat == 0,
+			ft.Name == "device_table" && s.ExtraDevices == 0, ft.Name == "compr_head2" && s.ExtraDevices != 0:
+		default:
+			incompat += ft.Name + " "
 		}
-		incompat += ft.Name + " "
-		kernel = laterKernel(kernel, ft.Kernel)
 	}
-	return compat, incompat, kernel
+	return compat, incompat, featuresKernel(s)
+}
+
+// featuresKernel is the first kernel that knows the incompatible features and the compression algorithms
+// of an image, "" if it has none.
+func featuresKernel(s *disk.Superblock) (kernel string) {
+	for _, ft := range disk.Features(s) {
+		if ft.Incompat != 0 {
+			kernel = laterKernel(kernel, ft.Kernel)
+		}
+	}
+	for a, since := range map[disk.Algorithm]string{disk.LZMA: "5.16", disk.Deflate: "6.6", disk.ZSTD: "6.10"} {
+		if s.Algorithms().Has(a) {
+			kernel = laterKernel(kernel, since)
+		}
+	}
+	return kernel
 }
 
 // laterKernel returns the later of two versions MAJOR.MINOR; "" is earlier than all.

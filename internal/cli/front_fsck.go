@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/laminafs/lamina/dirtree"
-	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/fsck"
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -147,8 +146,8 @@ func (f *fsckFront) check(e *env, im *imageFile) (*fsck.Report, error) {
 }
 
 // extractTo writes the image, or the directory asked for, into a directory.
-func (f *fsckFront) extractTo(e *env, im *imageFile) (err error) {
-	if im.Image, err = erofs.Open(im.image, im.devices...); err != nil {
+func (f *fsckFront) extractTo(e *env, im *imageFile) error {
+	if err := im.read(); err != nil {
 		return err
 	}
 	t, err := im.Tree()

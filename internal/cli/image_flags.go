@@ -28,6 +28,15 @@ func (f *openFlags) open(file string) (*imageFile, error) {
 	return openImage(file, off, f.devices)
 }
 
+// files opens without reading.
+func (f *openFlags) files(file string) (*imageFile, error) {
+	off, err := parseSize(f.offset)
+	if err != nil {
+		return nil, err
+	}
+	return openFiles(file, off, f.devices)
+}
+
 // fsName makes the name that package io/fs wants of a path as people write it.
 func fsName(p string) string {
 	if name := strings.TrimPrefix(path.Clean("/"+p), "/"); name != "" {

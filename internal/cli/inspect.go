@@ -28,6 +28,7 @@ type superInfo struct {
 	Features   []featureInfo `json:"features"`
 	Kernel     string        `json:"kernel"` // the first that mounts it
 	Devices    []deviceInfo  `json:"devices,omitempty"`
+	Problems   []string      `json:"problems,omitempty"` // why no kernel mounts it
 }
 
 type featureInfo struct {
@@ -48,27 +49,27 @@ type deviceInfo struct {
 // firstKernel has EROFS outside of staging.
 const firstKernel = "5.4"
 
-func superOf(im *imageFile) superInfo {
-	s := im.Superblock()
+func superOf(s *super) superInfo {
 	info := superInfo{
-		UUID: formatUUID(s.UUID), Label: im.Label(), BlockSize: s.BlockSize(), Blocks: s.Blocks(), Inodes: s.Inos,
+		UUID: formatUUID(s.UUID), Label: cString(s.VolumeName[:]), BlockSize: s.BlockSize(), Blocks: s.Blocks(), Inodes: s.Inos,
 		RootNID: s.RootNID(), MetaBlock: s.MetaBlkAddr, XattrBlock: s.XattrBlkAddr,
 		Epoch: time.Unix(s.Epoch, int64(s.FixedNsec)).UTC(), Kernel: firstKernel,
 	}
 	if s.Compat&disk.HasChecksum != 0 {
 		info.Checksum = fmt.Sprintf("%#08x", s.Checksum)
 	}
-	for _, f := range disk.Features(&s) {
+	for _, f := range disk.Features(&s.Superblock) {
 		info.Features = append(info.Features, featureInfo{f.Name, f.Compat != 0, f.Kernel, f.Means, f.Read, f.Write})
-		if f.Incompat != 0 {
-			info.Kernel = laterKernel(info.Kernel, f.Kernel)
-		}
 	}
+	info.Kernel = laterKernel(info.Kernel, featuresKernel(&s.Superblock))
 	if s.BlockBits < pageBits {
 		info.Kernel = laterKernel(info.Kernel, "6.4") // blocks smaller than a page
 	}
-	for _, d := range im.Devices() {
+	for _, d := range s.devices {
 		info.Devices = append(info.Devices, deviceInfo{d.Tag, d.Blocks, d.UniAddr})
+	}
+	for _, p := range s.problems {
+		info.Problems = append(info.Problems, p.Error())
 	}
 	return info
 }
@@ -90,7 +91,7 @@ and statistics. With --extents where the data of one file is, with --map what ev
 			if extents != "" && asMap {
 				return errBothOf("--extents", "--map")
 			}
-			im, err := open.open(args[0])
+			im, err := open.files(args[0])
 			if err != nil {
 				return err
 			}
@@ -139,7 +140,11 @@ func (e *env) inspectAll(im *imageFile, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	info := superOf(im)
+	sb, err := im.super()
+	if err != nil {
+		return err
+	}
+	info := superOf(sb)
 	if asJSON {
 		return e.json(struct {
 			Superblock superInfo  `json:"superblock"`
@@ -186,6 +191,9 @@ func (s *superInfo) print(w io.Writer) {
 			need += ", not read by lamina"
 		}
 		fmt.Fprintf(w, "feature\t%s: %s (%s)\n", f.Name, f.Means, need)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "problem\t%s\n", oneLine(p))
 	}
 	for n, d := range s.Devices {
 		fmt.Fprintf(w, "device %d\t%d blocks", n+1, d.Blocks)
@@ -236,6 +244,9 @@ type extentInfo struct {
 }
 
 func (e *env) inspectExtents(im *imageFile, path string, asJSON bool) error {
+	if err := im.read(); err != nil {
+		return err
+	}
 	i, err := im.inodeAt(path, false)
 	if err != nil {
 		return err

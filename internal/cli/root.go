@@ -37,7 +37,10 @@ func newRoot(e *env) *cobra.Command {
 		Use:   "lamina",
 		Short: "OCI layers as EROFS images",
 		Long: `Lamina turns OCI layers (tar, gzip, zstd), directories and EROFS images into EROFS images that the
-Linux kernel mounts, and reads, checks, merges, mounts and runs them.`,
+Linux kernel mounts, and reads, checks, merges, mounts and runs them.
+
+Exit codes:
+` + exitCodesText(),
 		Example: `  lamina build -o layer.erofs layer.tar.gz
   zstd -dc layer.tar.zst | lamina build -o layer.erofs -
   lamina ls -lR layer.erofs

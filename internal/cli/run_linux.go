@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -106,11 +108,29 @@ func (c *container) mountRoot(blobs []string) error {
 	for _, b := range blobs {
 		r.Layers = append(r.Layers, mount.Layer{Image: b})
 	}
-	if err := c.copyRootInode(blobs); err != nil {
-		return err
-	}
 	k, err := mount.Probe(c.dir)
 	if err != nil {
+		return err
+	}
+	err = planAndApply(r, k)
+	if !errors.Is(err, unix.EINVAL) || c.keep {
+		return err
+	}
+	// The state directory may lie on a file system that cannot be an upper layer, an overlay for one:
+	// then what the container writes goes to memory.
+	memory, merr := c.mountMemory()
+	if merr != nil {
+		return err
+	}
+	r.Upper, r.Work = filepath.Join(memory, "upper"), filepath.Join(memory, "work")
+	if planAndApply(r, k) != nil {
+		return err // the first refusal says more
+	}
+	return nil
+}
+
+func planAndApply(r mount.Root, k mount.Kernel) error {
+	if err := copyRootInode(r); err != nil {
 		return err
 	}
 	steps, err := mount.Plan(r, k)
@@ -120,11 +140,28 @@ func (c *container) mountRoot(blobs []string) error {
 	return mount.Apply(steps)
 }
 
+// mountMemory mounts a tmpfs with directories for an overlay; it goes with the mount namespace.
+func (c *container) mountMemory() (string, error) {
+	memory := c.path("memory")
+	if err := os.Mkdir(memory, 0o700); err != nil {
+		return "", err
+	}
+	if err := unix.Mount("lamina", memory, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700"); err != nil {
+		return "", err
+	}
+	for _, d := range []string{"upper", "work"} {
+		if err := os.Mkdir(filepath.Join(memory, d), 0o755); err != nil {
+			return "", err
+		}
+	}
+	return memory, nil
+}
+
 // copyRootInode gives upper, which is what overlayfs shows as the root directory, the owner and mode of
 // the highest layer that has an entry for its root. A layer without one has root:root 0755, time 0.
-func (c *container) copyRootInode(blobs []string) error {
-	for n := len(blobs) - 1; n >= 0; n-- {
-		im, err := openImage(blobs[n], 0, nil)
+func copyRootInode(r mount.Root) error {
+	for _, l := range slices.Backward(r.Layers) {
+		im, err := openImage(l.Image, 0, nil)
 		if err != nil {
 			return err
 		}
@@ -133,13 +170,12 @@ func (c *container) copyRootInode(blobs []string) error {
 		if root.Mode&0o7777 == 0o755 && root.UID == 0 && root.GID == 0 && root.Mtime == 0 {
 			continue
 		}
-		return c.setUpper(&root)
+		return setUpper(r.Upper, &root)
 	}
 	return nil
 }
 
-func (c *container) setUpper(root *erofs.Inode) error {
-	upper := c.path("upper")
+func setUpper(upper string, root *erofs.Inode) error {
 	if err := os.Chown(upper, int(root.UID), int(root.GID)); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/internal/image"
 )
 
 // sourceKind is what an input turned out to be.
@@ -110,11 +112,46 @@ func openImage(path string, offset int64, devices []string) (*imageFile, error) 
 	if err != nil {
 		return nil, err
 	}
-	if im.Image, err = erofs.Open(im.image, im.devices...); err != nil {
+	if err := im.read(); err != nil {
 		im.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return im, nil
+}
+
+// read makes Image of opened files.
+func (im *imageFile) read() (err error) {
+	im.Image, err = erofs.Open(im.image, im.devices...)
+	return err
+}
+
+// super is the superblock and the device table as they are, whether a mount would accept them or not.
+type super struct {
+	disk.Superblock
+	devices  []erofs.Device
+	problems []error // what a mount would not accept
+}
+
+func (im *imageFile) super() (*super, error) {
+	s := &super{}
+	img, err := image.Open(im.image, im.devices, image.Options{Report: func(err error) { s.problems = append(s.problems, err) }})
+	if err != nil {
+		return nil, err
+	}
+	s.Superblock = img.Super
+	for i := 1; i < len(img.Devices); i++ {
+		d := &img.Devices[i].Slot
+		s.devices = append(s.devices, erofs.Device{
+			Tag: cString(d.Tag[:]), Blocks: d.Blocks(img.Super.Incompat), UniAddr: d.UniAddr(img.Super.Incompat),
+		})
+	}
+	return s, nil
+}
+
+// cString is b up to the first NUL.
+func cString(b []byte) string {
+	text, _, _ := bytes.Cut(b, []byte{0})
+	return string(text)
 }
 
 func (im *imageFile) add(path string) (*os.File, int64, error) {
