@@ -23,7 +23,7 @@ DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build install check test fuzz bench corpus e2e judges demo clean FORCE
+.PHONY: help build install check test fuzz bench corpus e2e judges growth demo clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -88,6 +88,9 @@ $(CACHE)/corpus/SHA256SUMS: test/corpus/make-corpus.sh test/corpus/torture.py
 
 bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
 	test/bench/run.sh $(CACHE)/corpus
+
+growth: build $(CACHE)/judges/bin/mkfs.erofs ## what a conversion costs from 1k to 1M entries, with 100 GiB of holes, with 20 GiB of data
+	test/bench/linear.sh
 
 demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root)
 	tools/install-debs.sh $(DEMO_DEBS)

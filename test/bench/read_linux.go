@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -34,9 +35,7 @@ func (c *config) readBack(name, work string) ([]read, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	defer os.Remove(ours)
-	defer os.Remove(theirs)
+	defer func() { _ = errors.Join(os.RemoveAll(dir), os.RemoveAll(ours), os.RemoveAll(theirs)) }() // bench removes their directory too
 	for _, args := range [][]string{
 		{c.lamina, "build", "--quiet", "-o", ours, tar},
 		{c.peer, "-mkfs", c.mkfs, "-o", theirs, tar},

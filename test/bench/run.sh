@@ -4,7 +4,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-corpus=$(cd "${1:?run.sh CORPUSDIR}" && pwd); shift
+[ -d "${1:?run.sh CORPUSDIR}" ] || { echo "run.sh: $1: no corpora there: make corpus" >&2; exit 1; }
+corpus=$(cd "$1" && pwd); shift
 cache=$root/.cache
 bin=$cache/bin; mkdir -p "$bin"
 cd "$root"

@@ -15,6 +15,7 @@ func TestExtractedTreeIsTheTar(t *testing.T) {
 	oracle.NeedRoot(t)
 	for _, name := range corpora {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tar := filepath.Join(corpus(t), name+".tar")
 			image := build(t, tar, mkfs.Options{})
 			dir := filepath.Join(oracle.Scratch(t), "out")

@@ -47,6 +47,7 @@ func TestReaderSeesForeignImagesAsTheKernelDoes(t *testing.T) {
 		{"-Lsome label", "-Uclear"},
 	} {
 		t.Run(name(args), func(t *testing.T) {
+			t.Parallel()
 			image := filepath.Join(t.TempDir(), "foreign.erofs")
 			oracle.Run(t, tool, append(append([]string{"--quiet"}, args...), image, dir)...)
 			same(t, "our reader", read(t, image), walked(t, oracle.MountImage(t, image)))
@@ -104,10 +105,12 @@ func TestReaderSeesContainerdsImagesAsTheKernelDoes(t *testing.T) {
 	for _, corpus_ := range corpora[1:] {
 		tar := filepath.Join(corpus(t), corpus_+".tar")
 		t.Run(corpus_+"/full", func(t *testing.T) {
+			t.Parallel()
 			image := make(t, tar, "--tar=f", "--aufs", "--quiet", "-Enoinline_data", "-b4096")
 			same(t, "our reader", read(t, image), walked(t, oracle.MountImage(t, image)))
 		})
 		t.Run(corpus_+"/index", func(t *testing.T) {
+			t.Parallel()
 			image := make(t, tar, "--tar=i", "--aufs", "--quiet", "-b4096")
 			same(t, "our reader", read(t, image, tar), walked(t, oracle.MountImage(t, image, tar)))
 		})

@@ -41,11 +41,13 @@ func TestKernelShowsWhatContainerdCallsTheFrontEndFor(t *testing.T) {
 			return image
 		}
 		t.Run(name+"/full", func(t *testing.T) {
+			t.Parallel()
 			image := run(t, "--tar=f", "--aufs", "--quiet", "-Enoinline_data", "-b4096")
 			same(t, "by file", walked(t, oracle.MountImage(t, image)), want)
 			checked(t, image)
 		})
 		t.Run(name+"/index", func(t *testing.T) {
+			t.Parallel()
 			image := run(t, "--tar=i", "--aufs", "--quiet", "-b4096")
 			same(t, "device", walked(t, oracle.MountImage(t, image, tar)), want)
 			oracle.Run(t, oracle.Need(t, "sh"), "-c", `cat "$0" >>"$1"`, tar, image)

@@ -94,6 +94,7 @@ func TestKernelShowsTheTarForEveryKindOfImage(t *testing.T) {
 	tar := filepath.Join(corpus(t), "torture.tar")
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			image := build(t, tar, v.o)
 			want := expected(t, v, tar)
 			same(t, "by file", walked(t, oracle.MountImage(t, image)), want)
@@ -115,6 +116,7 @@ func TestKernelShowsTheTarForRealLayers(t *testing.T) {
 				continue
 			}
 			t.Run(name+"/"+v.name, func(t *testing.T) {
+				t.Parallel()
 				tar := filepath.Join(corpus(t), name+".tar")
 				image := build(t, tar, v.o)
 				want := expected(t, v, tar)
@@ -130,6 +132,7 @@ func TestKernelShowsTheTarForRealLayers(t *testing.T) {
 func TestKernelShowsTheTarForEveryCase(t *testing.T) {
 	for _, tar := range cases(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(tar), ".tar"), func(t *testing.T) {
+			t.Parallel()
 			want, ok := modelled(t, tar)
 			if !ok {
 				refused(t, tar)
@@ -146,6 +149,7 @@ func TestKernelShowsTheTarForEveryCase(t *testing.T) {
 func TestKernelShowsTheTarThroughAnIndex(t *testing.T) {
 	for _, name := range corpora {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tar := filepath.Join(corpus(t), name+".tar")
 			want := expected(t, variant{}, tar)
 			two, one := filepath.Join(t.TempDir(), "index.erofs"), filepath.Join(t.TempDir(), "whole.erofs")

@@ -112,6 +112,7 @@ func TestMergedLayersAreWhatTheModelSays(t *testing.T) {
 			dir + "/cases/whiteout-readd.tar", dir + "/cases/no-parents.tar", dir + "/cases/hardlinks.tar", dir + "/cases/dot-slash.tar"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			image := mergedImage(t, tars)
 			same(t, "by file", walked(t, oracle.MountImage(t, image)), expected(t, variant{}, tars...))
 			checked(t, image)

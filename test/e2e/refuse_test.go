@@ -76,6 +76,7 @@ func TestFailingBuildLeavesNothingAndSaysWhyInOneLine(t *testing.T) {
 		"zstd magic, then junk": append([]byte{0x28, 0xb5, 0x2f, 0xfd}, bytes.Repeat([]byte{0xff}, 4000)...),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "layer")
 			if err := os.WriteFile(path, layer, 0o644); err != nil {
 				t.Fatal(err)

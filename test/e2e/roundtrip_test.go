@@ -73,6 +73,7 @@ func equalFiles(t testing.TB, what, a, b string) {
 func TestLayerThroughAnImageIsAFixedPoint(t *testing.T) {
 	for _, name := range corpora {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tar := filepath.Join(corpus(t), name+".tar")
 			want := expected(t, variant{}, tar)
 			image1 := build(t, tar, mkfs.Options{})
@@ -101,6 +102,8 @@ func TestBuildsOfTheSameTarAreByteIdentical(t *testing.T) {
 			equalFiles(t, "again", image, build(t, tar, mkfs.Options{}))
 			equalFiles(t, "gzip", image, build(t, tar+".gz", mkfs.Options{}))
 			equalFiles(t, "zstd", image, build(t, tar+".zst", mkfs.Options{}))
+			equalFiles(t, "gzip of two members", image, build(t, pieces(t, tar, "gzip", nil), mkfs.Options{}))
+			equalFiles(t, "zstd with skippable frames", image, build(t, pieces(t, tar, "zstd", skippable), mkfs.Options{}))
 			before := runtime.GOMAXPROCS(1)
 			one := build(t, tar, mkfs.Options{})
 			runtime.GOMAXPROCS(before)
@@ -114,6 +117,33 @@ func TestBuildsOfTheSameTarAreByteIdentical(t *testing.T) {
 			equalFiles(t, "the program, from a pipe", image, piped)
 		})
 	}
+}
+
+// skippable is a frame of zstd that a decoder leaves out (RFC 8878, section 3.1.2).
+var skippable = []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00skip")
+
+// pieces compresses a tar in two members or frames, each with a prefix before it.
+func pieces(t testing.TB, tar, tool string, prefix []byte) string {
+	t.Helper()
+	plain, err := os.ReadFile(tar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, part := range [][]byte{plain[:len(plain)/3+100], plain[len(plain)/3+100:]} {
+		cmd := exec.Command(oracle.Need(t, tool), "-1", "-c")
+		cmd.Stdin = bytes.NewReader(part)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(append(all, prefix...), out...)
+	}
+	path := filepath.Join(t.TempDir(), "layer")
+	if err := os.WriteFile(path, append(all, prefix...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func withoutEpoch() []string {
@@ -142,6 +172,7 @@ func unpacked(t testing.TB, tar string) string {
 func TestDirectoryAndItsTarMakeTheSameImage(t *testing.T) {
 	for _, name := range corpora[1:] {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := unpacked(t, filepath.Join(corpus(t), name+".tar"))
 			o := mkfs.Options{UUID: [16]byte{1, 2, 3}}
 			image := fromDir(t, dir, o)

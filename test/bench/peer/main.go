@@ -161,7 +161,7 @@ func (j *job) index(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tar.Name())
+	defer func() { _ = os.Remove(tar.Name()) }() // as containerd does
 	defer tar.Close()
 	if err := j.run(io.TeeReader(r, tar), "--tar=i", "--aufs", "--quiet"); err != nil {
 		return err
