@@ -62,12 +62,23 @@ func configDigest(name string) string {
 	return hex
 }
 
+// named tells whether a reference is what the user calls name: "app" and "app:v1" are short for
+// "docker.io/library/app:latest" and "registry/team/app:v1".
+func named(ref, name string) bool {
+	for _, n := range []string{name, name + ":latest"} {
+		if ref == n || strings.HasSuffix(ref, "/"+n) {
+			return true
+		}
+	}
+	return false
+}
+
 func (im *Image) dockerImage(all []dockerEntry, tag string) (*dockerEntry, error) {
 	var names []string
 	for i := range all {
 		e := &all[i]
 		names = append(names, e.RepoTags...)
-		if tag != "" && (slices.Contains(e.RepoTags, tag) || slices.Contains(e.RepoTags, tag+":latest")) {
+		if tag != "" && slices.ContainsFunc(e.RepoTags, func(have string) bool { return named(have, tag) }) {
 			return e, nil
 		}
 	}

@@ -190,7 +190,7 @@ func TestDockerArchive(t *testing.T) {
 	config, _ := json.Marshal(object{"os": "linux", "rootfs": object{"diff_ids": []string{layerID}}})
 	name := fmt.Sprintf("%x.json", sha256.Sum256(config))
 	f[name] = config
-	f.json("manifest.json", []any{object{"Config": name, "RepoTags": []string{"app:latest"}, "Layers": []string{"link/layer.tar"}}})
+	f.json("manifest.json", []any{object{"Config": name, "RepoTags": []string{"docker.io/library/app:latest"}, "Layers": []string{"link/layer.tar"}}})
 	path := f.archive(t)
 	for _, ref := range []string{"docker-archive:" + path, path, "docker-archive:" + path + ":app:latest", path + ":app"} {
 		wantLayer(t, ref, Options{})
