@@ -9,12 +9,6 @@ import (
 	"github.com/laminafs/lamina/tree"
 )
 
-// Largest numbers of the octal fields: 7 and 11 digits.
-const (
-	maxOctal8  = 1<<21 - 1
-	maxOctal12 = 1<<33 - 1
-)
-
 // emit writes the header of an entry, before it a PAX header if need be. size is that of the payload.
 func (x *writer) emit(path string, typ byte, n *tree.Node, xattrs []tree.Xattr, size int64) error {
 	x.pax, x.binary = x.pax[:0], false

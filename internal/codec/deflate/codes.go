@@ -51,63 +51,47 @@ func (z *Reader) codes(buf []byte, op, first, limit int) (int, error) {
 
 // generic is the loop in Go.
 func (l *loop) generic() {
-	var (
-		in, buf     = l.in, l.buf
-		pos, limit  = l.pos, l.limit
-		op, room    = l.op, l.room
-		bits, count = l.bits, l.count
-		lit, dist   = l.lit, l.dist
-	)
+	in, buf, lit, dist := l.in, l.buf, l.lit, l.dist
+	pos, op, bits, count := l.pos, l.op, l.bits, l.count
 loop:
-	for pos <= limit && op < room {
+	for pos <= l.limit && op < l.room {
 		bits |= binary.LittleEndian.Uint64(in[pos:]) << (count & 63)
 		pos += int(63-count) >> 3
 		count |= 56
 		e := lit[bits&(1<<litBits-1)]
-		if e >= isLiteral { // up to three literals of up to 11 bits each
+		for n := 0; e >= isLiteral; n++ { // up to three of up to 11 bits
 			buf[op] = byte(e >> 16)
 			op++
 			bits >>= e & 63
 			count -= uint(e & 63)
-			if e = lit[bits&(1<<litBits-1)]; e >= isLiteral {
-				buf[op] = byte(e >> 16)
-				op++
-				bits >>= e & 63
-				count -= uint(e & 63)
-				if e = lit[bits&(1<<litBits-1)]; e >= isLiteral {
-					buf[op] = byte(e >> 16)
-					op++
-					bits >>= e & 63
-					count -= uint(e & 63)
-					continue
-				}
+			if n == 2 {
+				continue loop
 			}
+			e = lit[bits&(1<<litBits-1)]
 		}
 		if e&isSpecial != 0 {
 			if e&noTable == 0 {
 				bits >>= litBits
 				count -= litBits
-				e = lit[(uint64(e>>16)+bits&(1<<(e>>8&31)-1))&(litSize-1)]
+				e = lit[sub(e, bits)&(litSize-1)]
 			}
-			switch {
-			case e >= isLiteral:
-				buf[op] = byte(e >> 16)
-				op++
+			if e&isSpecial != 0 || e >= isLiteral {
 				bits >>= e & 63
 				count -= uint(e & 63)
-				continue
-			case e&isSpecial == 0:
-			case e&blockEnd != 0:
-				bits >>= e & 63
-				count -= uint(e & 63)
-				l.status = blockIsOver
-				break loop
-			default:
-				l.status = badLit
-				break loop
+				switch {
+				case e >= isLiteral:
+					buf[op] = byte(e >> 16)
+					op++
+					continue
+				case e&blockEnd != 0:
+					l.status = blockIsOver
+				default:
+					l.status = badLit
+				}
+				break
 			}
 		}
-		length := int(e>>16) + int(bits&(1<<(e&63)-1)>>(e>>8&31))
+		length := value(e, bits)
 		bits >>= e & 63
 		count -= uint(e & 63)
 
@@ -115,29 +99,32 @@ loop:
 		pos += int(63-count) >> 3
 		count |= 56
 		e = dist[bits&(1<<distBits-1)]
-		if e&isSpecial != 0 {
-			if e&noTable == 0 {
-				bits >>= distBits
-				count -= distBits
-				e = dist[(uint64(e>>16)+bits&(1<<(e>>8&31)-1))&(distSize-1)]
-			}
+		if e&(isSpecial|noTable) == isSpecial {
+			bits >>= distBits
+			count -= distBits
+			e = dist[sub(e, bits)&(distSize-1)]
+		}
+		distance := value(e, bits)
+		if e&isSpecial != 0 || distance > op-l.first {
+			l.status = farMatch
 			if e&isSpecial != 0 {
 				l.status = badDist
-				break loop
 			}
+			break
 		}
-		distance := int(e>>16) + int(bits&(1<<(e&63)-1)>>(e>>8&31))
 		bits >>= e & 63
 		count -= uint(e & 63)
-		if distance > op-l.first {
-			l.status = farMatch
-			break loop
-		}
 		match(buf, op, distance, length)
 		op += length
 	}
 	l.pos, l.op, l.bits, l.count = pos, op, bits, count
 }
+
+// value returns the value of an entry with its extra bits.
+func value(e uint32, bits uint64) int { return int(e>>16) + int(bits&(1<<(e&63)-1)>>(e>>8&31)) }
+
+// sub returns where the entry is that a pointer to a subtable leads to.
+func sub(e uint32, bits uint64) uint64 { return uint64(e>>16) + bits&(1<<(e>>8&31)-1) }
 
 // match copies length bytes from distance before op, and up to 15 more.
 func match(buf []byte, op, distance, length int) {
