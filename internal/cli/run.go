@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/laminafs/lamina/internal/bundle"
+	"github.com/laminafs/lamina/internal/mount"
 	"github.com/laminafs/lamina/internal/oci"
 )
 
@@ -170,6 +171,10 @@ func (e *env) runImage(j *runJob, o oci.Options) (err error) {
 	if err := s.sweep(j.runtime); err != nil {
 		return err
 	}
+	k, err := mount.Probe(s.dir) // before the work: without the right to mount it would be in vain
+	if err != nil {
+		return err
+	}
 	blobs, err := e.convertLayers(j, im, s)
 	if err != nil {
 		return err
@@ -184,5 +189,5 @@ func (e *env) runImage(j *runJob, o oci.Options) (err error) {
 			err = fmt.Errorf("%s: %w", c.dir, rmErr)
 		}
 	}()
-	return e.runContainer(j, im.Config.Config, c, blobs)
+	return e.runContainer(j, im.Config.Config, c, c.root(blobs), k)
 }

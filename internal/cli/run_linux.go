@@ -58,7 +58,7 @@ func (c *container) deleteFromRuntime(name string) {
 
 // runContainer mounts the root in a new mount namespace and runs the command. All of it happens on one
 // thread, which alone is in that namespace and ends with it; so does every mount.
-func (e *env) runContainer(j *runJob, image v1.ImageConfig, c *container, blobs []string) error {
+func (e *env) runContainer(j *runJob, image v1.ImageConfig, c *container, r mount.Root, k mount.Kernel) error {
 	if j.options.Hostname == "" {
 		j.options.Hostname = c.id
 	}
@@ -68,13 +68,13 @@ func (e *env) runContainer(j *runJob, image v1.ImageConfig, c *container, blobs 
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread is of no use to others
-		result <- e.inNamespace(j, image, c, blobs)
+		result <- e.inNamespace(j, image, c, r, k)
 	}()
 	return <-result
 }
 
 // inNamespace runs on a thread of its own.
-func (e *env) inNamespace(j *runJob, image v1.ImageConfig, c *container, blobs []string) (err error) {
+func (e *env) inNamespace(j *runJob, image v1.ImageConfig, c *container, r mount.Root, k mount.Kernel) (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("mount namespace: %w", err)
 	}
@@ -82,7 +82,7 @@ func (e *env) inNamespace(j *runJob, image v1.ImageConfig, c *container, blobs [
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("mount namespace: %w", err)
 	}
-	if err := c.mountRoot(blobs); err != nil {
+	if err := c.mountRoot(r, k); err != nil {
 		return err
 	}
 	defer func() {
@@ -101,18 +101,8 @@ func (e *env) inNamespace(j *runJob, image v1.ImageConfig, c *container, blobs [
 }
 
 // mountRoot mounts the layers, what is written going to upper.
-func (c *container) mountRoot(blobs []string) error {
-	r := mount.Root{
-		Target: c.path("rootfs"), Scratch: c.path("layers"), Upper: c.path("upper"), Work: c.path("work"),
-	}
-	for _, b := range blobs {
-		r.Layers = append(r.Layers, mount.Layer{Image: b})
-	}
-	k, err := mount.Probe(c.dir)
-	if err != nil {
-		return err
-	}
-	err = planAndApply(r, k)
+func (c *container) mountRoot(r mount.Root, k mount.Kernel) error {
+	err := planAndApply(r, k)
 	if !errors.Is(err, unix.EINVAL) || c.keep {
 		return err
 	}

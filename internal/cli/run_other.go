@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 
+	"github.com/laminafs/lamina/internal/mount"
+
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -13,6 +15,6 @@ func lockFile(string, bool) (*os.File, error) { return nil, errors.ErrUnsupporte
 
 func (c *container) deleteFromRuntime(string) {}
 
-func (e *env) runContainer(*runJob, v1.ImageConfig, *container, []string) error {
+func (e *env) runContainer(*runJob, v1.ImageConfig, *container, mount.Root, mount.Kernel) error {
 	return errors.ErrUnsupported
 }

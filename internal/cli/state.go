@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/laminafs/lamina/internal/mount"
 )
 
 // state is the directory that run keeps converted layers and running containers in:
@@ -89,6 +91,15 @@ func (s *state) newContainer() (*container, error) {
 		return nil, errors.Join(err, os.RemoveAll(c.dir))
 	}
 	return c, nil
+}
+
+// root is what is to be mounted for the container.
+func (c *container) root(blobs []string) mount.Root {
+	r := mount.Root{Target: c.path("rootfs"), Scratch: c.path("layers"), Upper: c.path("upper"), Work: c.path("work")}
+	for _, b := range blobs {
+		r.Layers = append(r.Layers, mount.Layer{Image: b})
+	}
+	return r
 }
 
 func (c *container) makeDirs() error {

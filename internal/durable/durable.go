@@ -54,7 +54,7 @@ func Create(path string) (*File, error) {
 	if stream {
 		dir = os.TempDir()
 	}
-	if f.File, f.tmp, err = openTemp(dir); err != nil {
+	if f.File, f.tmp, err = openTemp(dir, path); err != nil {
 		return nil, fmt.Errorf("durable: %s: %w", path, err)
 	}
 	if err := f.inheritMode(); err != nil {

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTemp opens a file without a name in dir, or a named one where the file system has none
+// openTemp opens a file without a name in dir, which calls itself target in errors, or a named one where the file system has none
 // (EOPNOTSUPP; EISDIR from kernels and file systems that do not know the flag).
-func openTemp(dir string) (*os.File, string, error) {
+func openTemp(dir, target string) (*os.File, string, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, filePerm)
 	switch {
 	case err == nil:
-		return os.NewFile(uintptr(fd), dir), "", nil
+		return os.NewFile(uintptr(fd), target), "", nil
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EISDIR):
 		return openNamed(dir)
 	}

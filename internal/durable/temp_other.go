@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-func openTemp(dir string) (*os.File, string, error) { return openNamed(dir) }
+func openTemp(dir, _ string) (*os.File, string, error) { return openNamed(dir) }
 
 // linkTemp is never called: openTemp gives every file a name.
 func linkTemp(*os.File, string) (string, error) { return "", errors.ErrUnsupported }

@@ -33,7 +33,7 @@ func probeFile(dir string) (bool, error) {
 	}
 	fs, err := unix.Fsopen("erofs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return false, noFS("erofs", "probe", err)
+		return false, probeError("erofs", err)
 	}
 	defer func() { _ = unix.Close(fs) }()
 	if err := unix.FsconfigSetString(fs, "source", fmt.Sprintf("/proc/self/fd/%d", file.Fd())); err != nil {
@@ -41,9 +41,19 @@ func probeFile(dir string) (bool, error) {
 	}
 	err = unix.FsconfigCreate(fs)
 	if errors.Is(err, unix.EPERM) {
-		return false, fmt.Errorf("mount: probe: %w", err)
+		return false, probeError("erofs", err)
 	}
 	return !errors.Is(err, unix.ENOTBLK), nil
+}
+
+func probeError(fstype string, err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("mount: %s: mounting needs root: %w", fstype, err)
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("mount: %s: not in this kernel: %w", fstype, errors.ErrUnsupported)
+	}
+	return fmt.Errorf("mount: %s: %w", fstype, err)
 }
 
 func probeLowerdir() (bool, error) {
@@ -52,7 +62,7 @@ func probeLowerdir() (bool, error) {
 		return false, nil // one image can be mounted all the same
 	}
 	if err != nil {
-		return false, fmt.Errorf("mount: probe: overlay: %w", err)
+		return false, probeError("overlay", err)
 	}
 	defer func() { _ = unix.Close(fs) }()
 	return unix.FsconfigSetString(fs, "lowerdir+", "/") == nil, nil
