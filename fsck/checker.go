@@ -38,7 +38,6 @@ type checker struct {
 	said    map[string]bool // what is reported once for an image
 	partial bool            // some entries could not be seen, so counts prove nothing
 	missed  missed
-	tailOK  bool     // the inline tail of the last inode belongs to it alone
 	clashes [][]span // by device: bytes that two structures of metadata want
 	buf     []byte   // block of the directory being read
 	prev    []byte   // name before the current one
@@ -86,7 +85,7 @@ type claim struct {
 }
 
 func newChecker(r io.ReaderAt, size int64, o Options) *checker {
-	c := &checker{o: o, rep: &Report{}, max: o.MaxFindings, said: map[string]bool{}, where: place{dir: -1}}
+	c := &checker{o: o, rep: &Report{Findings: []Finding{}}, max: o.MaxFindings, said: map[string]bool{}, where: place{dir: -1}}
 	if c.max == 0 {
 		c.max = DefaultMaxFindings
 	}
@@ -280,6 +279,7 @@ func (c *checker) claimMeta(device int, off, n int64, kind Kind) bool {
 	}
 	if stop == hi {
 		c.rep.Stats.countMeta(kind, n)
+		c.rep.Stats.Padding += int64(hi*granule) - end
 		return true
 	}
 	c.addAt(c.where, OverlapMeta, device, int64(stop*granule), kind, "shares bytes with other metadata")

@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/internal/image"
@@ -12,8 +13,14 @@ const (
 	maxTarget = 4095
 	// chunkBatch is how many chunk entries are read at a time; more do not make it faster.
 	chunkBatch = 4096
+	// minZeroRun is how many entries of zero in a row are no chunk array but a hole of a sparse file: no
+	// file has its data on the superblock that often.
+	minZeroRun = 256
 	// maxBadChunks is how many bad chunks of a file are reported before the rest is given up.
 	maxBadChunks = 64
+	// maxIndex bounds the bytes of compression indexes that are claimed in an image. They are not read
+	// yet, so in a sparse file they could cost more memory than the image has bytes.
+	maxIndex = 1 << 30
 )
 
 // flat checks a file in one run of blocks with or without an inline tail (section 2.1). Data of a
@@ -118,12 +125,20 @@ func (c *checker) chunkArray(in *image.Inode) {
 	bad := 0
 	for nr := int64(0); nr < n; {
 		off := array + nr*unit
+		if c.space[0].meta.has(uint64(off) / granule) {
+			c.claimMeta(0, off, unit, KindChunks) // reports it
+			return
+		}
 		entries, err := c.im.ChunkEntries(in, nr, c.chunks[:0:min(n-nr, chunkBatch)])
 		if err != nil {
 			c.fail(0, off, err)
 			return
 		}
 		if !c.claimMeta(0, off, int64(len(entries))*unit, KindChunks) {
+			return
+		}
+		if len(entries) >= minZeroRun && !slices.ContainsFunc(entries, func(e disk.ChunkIndex) bool { return e != disk.ChunkIndex{} }) {
+			c.add(ChunkArray, off, n-nr, "entries are left out: at least %d are zero, so this is a hole of the file", len(entries))
 			return
 		}
 		for k := range entries {
@@ -229,7 +244,8 @@ func (c *checker) compressed(in *image.Inode) {
 	} else if !c.within(0, off, n) {
 		c.add(CompressedHeader, off, n, "bytes of index; the image ends at %d", c.space[0].size)
 	} else {
-		c.claimMeta(0, off, n, KindIndex)
+		n = min(n, maxIndex-c.rep.Stats.IndexBytes)
+		c.claimMeta(0, off, max(n, disk.MapHeaderSize), KindIndex)
 	}
 }
 

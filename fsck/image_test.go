@@ -176,6 +176,17 @@ func (e *edit) name(dir, name string) int64 {
 	return 0
 }
 
+// xattr returns where the bytes of the name of an inline xattr are, without its prefix.
+func (e *edit) xattr(path, name string) int64 {
+	e.t.Helper()
+	r := e.find(path, KindXattrs)
+	i := bytes.Index(e.b[r.Off:][:r.Len], []byte(name))
+	if i < 0 {
+		e.t.Fatalf("%s has no xattr %q", path, name)
+	}
+	return r.Off + int64(i)
+}
+
 func (e *edit) u16(off int64) uint16         { return binary.LittleEndian.Uint16(e.b[off:]) }
 func (e *edit) u32(off int64) uint32         { return binary.LittleEndian.Uint32(e.b[off:]) }
 func (e *edit) put8(off int64, v uint8)      { e.b[off] = v }

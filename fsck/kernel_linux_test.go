@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,8 +113,8 @@ func readXattrs(path string) error {
 
 func TestWhatTheKernelRefusesIsAnError(t *testing.T) {
 	images := map[string][]byte{}
-	for name, o := range bases {
-		images[name] = build(t, sample(), o)
+	for name := range bases {
+		images[name] = base(t, name)
 	}
 	for _, m := range allMutations() {
 		t.Run(m.name, func(t *testing.T) {
@@ -124,30 +123,42 @@ func TestWhatTheKernelRefusesIsAnError(t *testing.T) {
 			}
 			e := newEdit(t, images[m.on])
 			m.edit(e)
-			judge(t, e.done())
+			judge(t, e.done(), nil)
+		})
+	}
+	image, blob := blobImage(t)
+	for _, m := range deviceMutations {
+		t.Run("device: "+m.name, func(t *testing.T) {
+			e := newEdit(t, image)
+			devices := m.edit(e, blob)
+			judge(t, e.done(), devices)
 		})
 	}
 }
 
 // judge compares the kernel's verdict on an image with ours.
-func judge(t *testing.T, b []byte) {
+func judge(t *testing.T, b []byte, devices []Device) {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(image, b, 0o600); err != nil {
-		t.Fatal(err)
+	write(t, image, b)
+	var paths []string
+	for i, d := range devices {
+		paths = append(paths, fmt.Sprintf("%s.%d", image, i))
+		b := make([]byte, d.Size)
+		if _, err := d.R.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		write(t, paths[i], b)
 	}
-	rep := checked(t, b, Options{})
-	kernel := kernelRead(t, image)
-	if kernel != nil && rep.Clean() && !(has(rep, SuperPageSize) && os.Getpagesize() < 8192) {
+	rep := checked(t, b, Options{Devices: devices})
+	kernel := kernelRead(t, image, paths...)
+	cannotTell := has(rep, SuperPageSize) && os.Getpagesize() < 8192 || has(rep, DeviceAbsent)
+	if kernel != nil && rep.Clean() && !cannotTell {
 		t.Errorf("the kernel says %v, but there is no error in %v", kernel, rep.Findings)
 	}
 	if kernel == nil && !rep.Clean() {
 		t.Logf("the kernel reads it: %v", rep.Findings)
 	}
-}
-
-func has(rep *Report, c Code) bool {
-	return slices.ContainsFunc(rep.Findings, func(f Finding) bool { return f.Code == c })
 }
 
 // flipStride leaves out most of the flips that the kernel judges; it is prime, so that all bits of a
@@ -162,7 +173,14 @@ func TestBitFlipsThatTheKernelRefusesAreErrors(t *testing.T) {
 			if n++; n%flipStride != 0 {
 				return
 			}
-			t.Run(fmt.Sprintf("%s %d.%d", name, bit/8, bit%8), func(t *testing.T) { judge(t, b) })
+			t.Run(fmt.Sprintf("%s %d.%d", name, bit/8, bit%8), func(t *testing.T) { judge(t, b, nil) })
 		})
+	}
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -3,9 +3,11 @@ package fsck
 import (
 	"encoding/binary"
 	"strings"
+	"testing"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/mkfs"
+	"github.com/laminafs/lamina/tree"
 )
 
 // mutation breaks one rule of a small image.
@@ -24,6 +26,7 @@ var bases = map[string]mkfs.Options{
 	"blocks": {Inline: mkfs.InlineNone},
 	"chunks": {ChunkSize: 4096},
 	"8K":     {BlockSize: 8192},
+	"deep":   {},
 	"prefix": {XattrPrefixes: []string{"trusted.overlay."}},
 }
 
@@ -35,6 +38,7 @@ const (
 
 var superMutations = []mutation{
 	{"magic", "", func(e *edit) { e.put8(super(0), 0) }, []Code{SuperMagic}},
+	{"image without superblock", "", func(e *edit) { e.b = e.b[:1100] }, []Code{SuperShort}},
 	{"checksum", "", func(e *edit) { e.keep = true; e.put8(super(4), ^e.b[super(4)]) }, []Code{SuperChecksum}},
 	{"a bit in the first block", "", func(e *edit) { e.keep = true; e.b[4000] ^= 1 }, []Code{SuperChecksum, SpacePadding}},
 	{"blkszbits 8", "", func(e *edit) { e.put8(super(0x0C), 8) }, []Code{SuperBlockSize}},
@@ -206,6 +210,20 @@ var xattrMutations = []mutation{
 	{"xattr_blkaddr", "", func(e *edit) { e.put32(super(0x2C), 1<<31) }, []Code{XattrShared, SpaceUnreachable}},
 	{"filter", "", func(e *edit) { e.put32(e.find("/x1", KindXattrs).Off, 0xFFFFFFFF) }, []Code{XattrFilter}},
 	{"reserved", "", func(e *edit) { e.put8(e.find("/x1", KindXattrs).Off+8, 1) }, []Code{XattrReserved}},
+	{"NUL in a name", "", func(e *edit) { e.write(e.xattr("/x1", "one"), "o\x00e") }, []Code{XattrName, XattrFilter}},
+	{"no name", "", func(e *edit) {
+		at := e.xattr("/x1", "one") - disk.XattrEntrySize
+		e.put8(at, 0)
+		e.put16(at+2, 4)
+	}, []Code{XattrName, XattrFilter}},
+	{"ACL with a name", "", func(e *edit) { e.put8(e.xattr("/x1", "one")-3, disk.XattrIndexACLAccess) }, []Code{XattrName, XattrFilter}},
+	{"ACL of 4 bytes", "", func(e *edit) {
+		at := e.xattr("/x1", "one") - disk.XattrEntrySize
+		e.put8(at, 0)
+		e.put8(at+1, disk.XattrIndexACLAccess)
+		e.put16(at+2, 4)
+	}, []Code{XattrValue, XattrFilter}},
+	{"capability", "", func(e *edit) { e.put8(e.xattr("/x1", "capability")+10+3, 7) }, []Code{XattrValue}},
 }
 
 var dirMutations = []mutation{
@@ -250,10 +268,23 @@ var dirMutations = []mutation{
 		e.put32(e.inode("/dir/sub")+iSize, 4096)
 		e.put8(e.inode("/dir/sub"), 0)
 	}, []Code{OverlapMeta}},
+	{"path of more than 4095 bytes", "deep", func(*edit) {}, []Code{DirDepth}},
 	{"name of 255 bytes and more", "", func(e *edit) {
 		off := e.find("/many", KindDirents).Off
 		e.put16(off+20, e.u16(off+8)+300)
 	}, []Code{DirNameOff, DirName}},
+}
+
+// base builds the image that mutations change.
+func base(t testing.TB, name string) []byte {
+	t.Helper()
+	tr := sample()
+	for d, n := tr.Root, 0; name == "deep" && n < 17; n++ {
+		sub := tree.NewDir(0o755)
+		d.Add(strings.Repeat("d", 255), sub)
+		d = sub
+	}
+	return build(t, tr, bases[name])
 }
 
 func allMutations() []mutation {

@@ -13,8 +13,9 @@ import (
 const (
 	// maxClashes bounds the list of ranges that more than one claims, for each device and kind.
 	maxClashes = 1 << 12
-	// maxGapBytes bounds how much of what belongs to nothing is read to see whether it is zero.
-	maxGapBytes = 64 << 20
+	// maxGapBytes bounds how much of what belongs to nothing is read to see whether it is zero, and
+	// what follows file data is not read at all: it is in as many places as there are files.
+	maxGapBytes = 16 << 20
 	readSize    = 1 << 20
 )
 
@@ -185,7 +186,8 @@ func (c *checker) cut(lo, hi int64) gap {
 	return gap{span{lo, hi}, KindUnused}
 }
 
-// gap counts a range that nothing claimed and reports it if it is not zero. Up to budget bytes are read.
+// gap counts a range that nothing claimed and reports it if it is not zero. Up to budget bytes are read
+// unless Options.ReadData asks for all.
 func (c *checker) gap(g gap, budget *int64) {
 	st := &c.rep.Stats
 	n := g.hi - g.lo
@@ -202,7 +204,8 @@ func (c *checker) gap(g gap, budget *int64) {
 	case KindPadding:
 		st.Padding += n
 	}
-	if n > *budget && !c.o.ReadData || c.partial || c.missed.any() || c.err != nil {
+	afterData := !c.space[0].meta.has(uint64(g.lo-1) / granule)
+	if !c.o.ReadData && (n > *budget || g.kind == KindPadding && afterData) || c.partial || c.missed.any() || c.err != nil {
 		return
 	}
 	*budget -= n

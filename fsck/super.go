@@ -50,7 +50,7 @@ func (c *checker) super(r io.ReaderAt) bool {
 		return false
 	}
 	c.superFields()
-	c.superReserved(b)
+	c.superReserved()
 	c.checksum()
 	c.superDevices()
 	c.superPrefixes()
@@ -166,8 +166,8 @@ func (c *checker) superNIDs() {
 	}
 }
 
-// superReserved checks what must be zero; b is the superblock without its slots.
-func (c *checker) superReserved(b []byte) {
+// superReserved checks what must be zero.
+func (c *checker) superReserved() {
 	sb := c.sb
 	for _, f := range []struct {
 		off   int64
@@ -195,7 +195,7 @@ func (c *checker) superReserved(b []byte) {
 	if rest <= 0 {
 		return
 	}
-	if b = c.read(0, super(0x88), rest, "extension slots"); b != nil && !isZero(b) {
+	if b := c.read(0, super(0x88), rest, "extension slots"); b != nil && !isZero(b) {
 		c.add(SuperReserved, super(0x88), nil, "bytes of the extension slots that must be 0")
 	}
 }
