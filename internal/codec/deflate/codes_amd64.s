@@ -111,11 +111,13 @@ distance:
 	CMPQ R14, $16
 	JB   near
 
-wide:
+wide: // mostly once: a branch that depends on the length is often predicted wrong
 	MOVOU (DX), X0
 	MOVOU X0, (DI)
-	ADDQ $16, DX
-	ADDQ $16, DI
+	MOVOU 16(DX), X0
+	MOVOU X0, 16(DI)
+	ADDQ $32, DX
+	ADDQ $32, DI
 	CMPQ DI, R13
 	JB   wide
 	MOVQ R13, DI
@@ -128,8 +130,10 @@ near:
 word:
 	MOVQ (DX), AX
 	MOVQ AX, (DI)
-	ADDQ $8, DX
-	ADDQ $8, DI
+	MOVQ 8(DX), AX
+	MOVQ AX, 8(DI)
+	ADDQ $16, DX
+	ADDQ $16, DI
 	CMPQ DI, R13
 	JB   word
 	MOVQ R13, DI

@@ -14,9 +14,9 @@ import (
 const (
 	// History is how far back a match may refer.
 	History = 32 << 10
-	// slack is what decoding may write behind the point where it stops: a match of 258 bytes, three
-	// literals, and what copying by 16 bytes writes too much.
-	slack = 258 + 3 + 16 + 3
+	// slack is what decoding may write behind the point where it stops: two literals, a match of 258 bytes,
+	// and what copying by 32 bytes writes too much.
+	slack = 2 + 258 + 32
 	// MinBuffer is the least length of the buffers that Next gets; more than History+slack is for data.
 	MinBuffer = History + slack + 1<<10
 
