@@ -10,10 +10,14 @@ const (
 	maxName   = 255  // bytes of a component: NAME_MAX
 	maxTarget = 4095 // bytes of the target of a symbolic link: PATH_MAX with its NUL
 
+	// maxImplied bounds the directories that an archive makes without an entry: one name can make 2047 of
+	// them, so a small archive could take gigabytes otherwise.
+	maxImplied = 1 << 20
+
 	// Bounds of one path that goes through symbolic links: what an entry of 512 bytes can cost.
 	maxHops  = 255               // links followed, as containerd has it
 	maxSteps = 4 * tree.MaxDepth // components walked
-	maxRest  = 64 << 10          // bytes still to walk
+	maxRest  = 16 << 10          // bytes that the links may add to what is still to walk
 )
 
 const (
@@ -30,6 +34,8 @@ type paths struct {
 	marks []mark // directories along dir, in order; the root is left out
 	clean []byte // scratch
 	left  int    // nodes that may still be made
+
+	implied int // directories made that have no entry, or had none yet
 }
 
 // mark is a directory on the way: the node of the first end bytes of paths.dir.
@@ -196,8 +202,11 @@ func (p *paths) enter(dir, child *tree.Node, name []byte, depth int, create bool
 		return nil, whyName
 	case p.left <= 0:
 		return nil, whyNodes
+	case p.implied >= maxImplied:
+		return nil, "more than 1048576 directories without an entry"
 	}
 	p.left--
+	p.implied++
 	n := tree.NewDir(0o755)
 	n.SetImplied(true)
 	if whiteout {
@@ -215,7 +224,7 @@ func (p *paths) follow(path []byte, create bool) (*tree.Node, string) {
 	rest := append([]byte(nil), path...)
 	hops := 0
 	for steps := 0; len(rest) > 0; steps++ {
-		if hops > maxHops || steps > maxSteps || len(rest) > maxRest {
+		if hops > maxHops || steps > maxSteps || len(rest) > maxRest+len(path) {
 			return nil, whyHops
 		}
 		c := rest

@@ -274,7 +274,11 @@ func (a *attrs) finishXattrs() []tree.Xattr {
 	if len(a.xattrs) == 0 && len(a.archived) == 0 {
 		return nil
 	}
-	all := slices.Concat(a.archived, a.xattrs)
+	return lastOfName(slices.Concat(a.archived, a.xattrs))
+}
+
+// lastOfName sorts attributes by name, in place, and drops all but the last of each name.
+func lastOfName(all []tree.Xattr) []tree.Xattr {
 	slices.SortStableFunc(all, func(x, y tree.Xattr) int { return strings.Compare(x.Name, y.Name) })
 	n := 0
 	for i := range all {

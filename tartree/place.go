@@ -2,6 +2,7 @@ package tartree
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/laminafs/lamina/tree"
 )
@@ -23,8 +24,9 @@ const (
 type place struct {
 	paths
 	tree      *tree.Tree
-	slab      []tree.Node  // nodes are made many at a time; a slab lives as long as one of them
-	whiteouts []*tree.Node // directories that got a whiteout
+	slab      []tree.Node             // nodes are made many at a time; a slab lives as long as one of them
+	whiteouts map[*tree.Node]struct{} // directories that got a whiteout
+	last      *tree.Node              // the one of them that was noted last
 }
 
 func (p *place) init(o *Options) {
@@ -70,10 +72,9 @@ func (r *reader) slot(e *entry) (slot, error) {
 	}
 	if dir == nil {
 		if e.typ == typeDir {
-			merge(r.place.root, e)
-		} else {
-			r.warn("named like the root but no directory, left out")
+			return slot{}, r.merge(r.place.root, e)
 		}
+		r.warn("named like the root but no directory, left out")
 		return slot{}, nil
 	}
 	if r.o.Whiteouts != Keep && bytes.HasPrefix(base, []byte(whiteoutPrefix)) {
@@ -138,9 +139,14 @@ func (r *reader) whiteout(e *entry, dir *tree.Node, base []byte) error {
 
 // hasWhiteout notes that dir got a whiteout.
 func (p *place) hasWhiteout(dir *tree.Node) {
-	if n := len(p.whiteouts); n == 0 || p.whiteouts[n-1] != dir {
-		p.whiteouts = append(p.whiteouts, dir)
+	if dir == p.last {
+		return
 	}
+	if p.whiteouts == nil {
+		p.whiteouts = make(map[*tree.Node]struct{})
+	}
+	p.whiteouts[dir] = struct{}{}
+	p.last = dir
 }
 
 // put gives the name to n.
@@ -159,7 +165,7 @@ func (p *place) remove(dir *tree.Node, name string) {
 
 // finish marks the directories that hold whiteouts, see Overlay.
 func (p *place) finish() {
-	for _, d := range p.whiteouts {
+	for d := range p.whiteouts {
 		if _, ok := d.Xattr(xattrOrigin); ok {
 			continue
 		}
@@ -180,8 +186,7 @@ func (r *reader) add(e *entry) error {
 	}
 	switch e.typ {
 	case typeDir:
-		r.addDir(e, s)
-		return nil
+		return r.addDir(e, s)
 	case typeLink:
 		return r.addLink(e, s)
 	}
@@ -215,12 +220,11 @@ func (r *reader) add(e *entry) error {
 }
 
 // addDir makes a directory, or merges the entry with the one that is there.
-func (r *reader) addDir(e *entry, s slot) {
+func (r *reader) addDir(e *entry, s slot) error {
 	name := string(s.base)
 	old := s.dir.Lookup(name)
 	if old != nil && old.IsDir() {
-		merge(old, e)
-		return
+		return r.merge(old, e)
 	}
 	n := r.place.node()
 	fill(n, e)
@@ -229,6 +233,7 @@ func (r *reader) addDir(e *entry, s slot) {
 		n.SetXattr(xattrOpaque, "y")
 	}
 	r.place.put(s.dir, name, n)
+	return nil
 }
 
 // addLink gives another name to the node that the link's target is now.
@@ -275,14 +280,22 @@ func fill(n *tree.Node, e *entry) {
 	n.Xattrs = e.xattrs
 }
 
-// merge gives the metadata of the entry to a directory that exists.
-func merge(n *tree.Node, e *entry) {
+// merge gives the metadata of the entry to a directory that exists; attributes are added.
+func (r *reader) merge(n *tree.Node, e *entry) error {
 	n.SetImplied(false)
 	n.Mode = tree.TypeDir | e.mode
 	n.UID, n.GID, n.Mtime, n.Nsec = e.uid, e.gid, e.mtime, e.nsec
-	for _, x := range e.xattrs {
-		n.SetXattr(x.Name, x.Value)
+	switch {
+	case len(e.xattrs) == 0:
+	case len(n.Xattrs) == 0:
+		n.Xattrs = e.xattrs
+	default:
+		n.Xattrs = lastOfName(slices.Concat(n.Xattrs, e.xattrs))
+		if len(n.Xattrs) > maxXattrs {
+			return r.fail("too many extended attributes")
+		}
 	}
+	return nil
 }
 
 func withoutOpaque(list []tree.Xattr) []tree.Xattr {

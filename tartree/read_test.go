@@ -366,3 +366,38 @@ func TestStats(t *testing.T) {
 		t.Errorf("got %+v, want %+v", st, want)
 	}
 }
+
+// What a small archive can make Read do is bounded.
+func TestAmplificationIsBounded(t *testing.T) {
+	var deep strings.Builder
+	for i := range 520 {
+		deep.WriteString(pax("path", strings.Repeat(string(rune('A'+i%26))+string(rune('A'+i/26))+"/", 2047)+"f") + file("?", ""))
+	}
+	_, err := Read(strings.NewReader(deep.String()), spool{}, Options{})
+	if !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), "directories without an entry") {
+		t.Errorf("deep names: %v", err)
+	}
+
+	// a chain of links, each of which adds 4 KiB to walk
+	var chain strings.Builder
+	for i := range 26 {
+		chain.WriteString(pax("linkpath", string(rune('b'+i))+strings.Repeat("/.", 2040)) + sym(string(rune('a'+i)), "?"))
+	}
+	_, err = Read(strings.NewReader(chain.String()+file("a/f", "")), spool{}, Options{})
+	if !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), whyHops) {
+		t.Errorf("chain of links: %v", err)
+	}
+
+	// attributes that pile up on one directory
+	var pile strings.Builder
+	for i := range 4 {
+		var kv []string
+		for j := range 5000 {
+			kv = append(kv, "SCHILY.xattr.user."+string(rune('a'+i))+strings.Repeat("x", j%7)+string(rune(0x4E00+j)), "")
+		}
+		pile.WriteString(pax(kv...) + dir("d"))
+	}
+	if _, err = Read(strings.NewReader(pile.String()), spool{}, Options{}); !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), "too many extended attributes") {
+		t.Errorf("attributes: %v", err)
+	}
+}
