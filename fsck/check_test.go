@@ -128,6 +128,22 @@ func TestBothOwnersOfAnOverlapAreReported(t *testing.T) {
 	}
 }
 
+func TestBothDirectoriesOfASharedBlockAreReported(t *testing.T) {
+	e := newEdit(t, build(t, sample(), mkfs.Options{}))
+	e.put32(e.inode("/dir/sub")+iU, e.u32(e.inode("/many")+iU))
+	e.put32(e.inode("/dir/sub")+iSize, 4096)
+	e.put8(e.inode("/dir/sub"), 0)
+	owners := map[string]int{}
+	for _, f := range checked(t, e.done(), Options{}).Findings {
+		if f.Code == OverlapMeta {
+			owners[f.Path]++
+		}
+	}
+	if len(owners) != 2 || owners["/dir/sub"] != 1 || owners["/many"] != 1 {
+		t.Errorf("owners are %v", owners)
+	}
+}
+
 func TestSharedDataIsNoOverlap(t *testing.T) {
 	tr := tree.New()
 	for _, name := range []string{"a", "b", "c"} {

@@ -282,11 +282,16 @@ func (c *checker) claimMeta(device int, off, n int64, kind Kind) bool {
 		c.rep.Stats.Padding += int64(hi*granule) - end
 		return true
 	}
-	c.addAt(c.where, OverlapMeta, device, int64(stop*granule), kind, "shares bytes with other metadata")
-	if len(c.clashes[device]) < maxClashes {
-		c.clashes[device] = append(c.clashes[device], span{int64(stop * granule), end})
-	}
+	c.clash(device, int64(stop*granule), end, kind)
 	return false
+}
+
+// clash reports that bytes of the current place, from lo on, belong to other metadata.
+func (c *checker) clash(device int, lo, end int64, kind Kind) {
+	c.addAt(c.where, OverlapMeta, device, lo, kind, "shares bytes with other metadata")
+	if len(c.clashes[device]) < maxClashes {
+		c.clashes[device] = append(c.clashes[device], span{lo, end})
+	}
 }
 
 // claimData gives n bytes of file data to the current place.

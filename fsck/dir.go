@@ -67,6 +67,9 @@ func (c *checker) blocks(s *dirScan) (complete bool) {
 		for at := int64(0); at < e.Len && c.err == nil; at += c.bs {
 			n := min(c.bs, e.Len-at)
 			s.lastBlock = off+at+n == s.in.Size
+			if !c.unread(e, e.Pos+at, n) {
+				return false
+			}
 			if !c.dirBlock(s, e, e.Pos+at, n) {
 				complete = false
 				if s.bad++; s.bad == maxBadBlocks {
@@ -80,6 +83,20 @@ func (c *checker) blocks(s *dirScan) (complete bool) {
 	return complete
 }
 
+// unread tells whether a block was not read as one of another directory before. Directories that share
+// blocks are reported, and not followed.
+func (c *checker) unread(e image.Extent, off, n int64) bool {
+	if !c.within(e.Device, off, n) {
+		return true // reported when the inode was checked
+	}
+	lo, hi := uint64(off)/granule, uint64(off+n+granule-1)/granule
+	stop := c.space[e.Device].dirents.claim(lo, hi)
+	if stop != hi && e.Kind == image.Data { // an inline tail was claimed with its inode
+		c.clash(e.Device, int64(stop*granule), off+n, KindDirents)
+	}
+	return stop == hi
+}
+
 // dirBlock claims and checks one block and tells whether it could be read.
 func (c *checker) dirBlock(s *dirScan, e image.Extent, off, n int64) bool {
 	if !c.within(e.Device, off, n) {
@@ -87,10 +104,6 @@ func (c *checker) dirBlock(s *dirScan, e image.Extent, off, n int64) bool {
 	}
 	if e.Kind == image.Data {
 		c.claimMeta(e.Device, off, n, KindDirents)
-	}
-	lo, hi := uint64(off)/granule, uint64(off+n+granule-1)/granule
-	if c.space[e.Device].dirents.claim(lo, hi) != hi {
-		return false // the clash of claims was reported
 	}
 	b := c.read(e.Device, off, n, "directory block")
 	if b == nil {

@@ -89,7 +89,8 @@ type Options struct {
 	// Devices are the extra devices in slot order. Without them data of a device is looked for where
 	// a flattened image has it, in the image itself, and not checked if the image ends before.
 	Devices []Device
-	// MaxFindings bounds Report.Findings, 0 means DefaultMaxFindings. Further findings are counted.
+	// MaxFindings bounds Report.Findings, 0 means DefaultMaxFindings, negative none. Further findings are
+	// counted; errors displace notes.
 	MaxFindings int
 	// MaxRanges bounds the result of Map, 0 means DefaultMaxRanges.
 	MaxRanges int

@@ -111,6 +111,9 @@ func flips(t testing.TB, b []byte, fn func(bit int64, b []byte)) {
 			continue
 		}
 		for bit := 8 * r.Off; bit < 8*(r.Off+r.Len); bit++ {
+			if testing.Short() && bit%59 != 0 { // under the race detector, which has nothing to find here
+				continue
+			}
 			b[bit/8] ^= 1 << (bit % 8)
 			keep := bit/8 >= super(4) && bit/8 < super(8) // a wrong checksum
 			old := bytes.Clone(b[super(4):super(8)])
@@ -149,7 +152,11 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 				end = r.Off + r.Len
 			}
 		}
-		for n := int64(0); n < end; n += 1 + n/512%7 {
+		step := int64(1)
+		if testing.Short() {
+			step = 59
+		}
+		for n := int64(0); n < end; n += step {
 			if rep := survive(t, b[:n]); rep.Clean() {
 				t.Fatalf("%s: cut at %d of %d: no error in %v", name, n, end, rep.Findings)
 			}

@@ -15,7 +15,7 @@ type Range struct {
 	Inode bool   `json:"inode"`          // whether it belongs to an inode
 	NID   uint64 `json:"nid"`            // of that inode; of several the one that an entry names first
 	Path  string `json:"path,omitempty"` // of that inode, "" if it has no name
-	Refs  uint32 `json:"refs"`           // how often data is used, 1 for everything else that is in use
+	Refs  uint32 `json:"refs"`           // how many files have their data exactly here; 1 for what else is in use, 0 for the rest
 }
 
 // Map returns what every byte of an image belongs to: ranges in ascending order that cover [0, size)
