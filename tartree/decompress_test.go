@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -46,15 +47,17 @@ func skippable(n byte, s string) string {
 	return string(binary.LittleEndian.AppendUint32(b, uint32(len(s)))) + s
 }
 
-// text returns n bytes that compress a little.
-func text(n int) string {
+// text returns n bytes, up to 5 MiB, that compress a little.
+func text(n int) string { return someText()[:n] }
+
+var someText = sync.OnceValue(func() string {
 	r := rand.New(rand.NewPCG(3, 4))
-	b := make([]byte, n)
+	b := make([]byte, 5<<20)
 	for i := range b {
 		b[i] = "etaoin shrdlu\n0123456789"[r.IntN(24)]
 	}
 	return string(b)
-}
+})
 
 func decompress(in io.Reader) (string, Compression, error) {
 	var tap bytes.Buffer
