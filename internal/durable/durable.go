@@ -9,7 +9,7 @@
 //	Close    without Commit: the file is gone, the target is as it was
 //
 // A process that is killed before Commit leaves nothing (O_TMPFILE) or one file whose name starts
-// with TempPrefix. A target that cannot be renamed over (pipe, terminal, block device) is copied to
+// with TempPrefix. Temp makes a file that never gets a name. A target that cannot be renamed over (pipe, terminal, block device) is copied to
 // by Commit instead; that copy is neither atomic nor undone.
 package durable
 
@@ -33,7 +33,8 @@ const filePerm = 0o666
 // the unnamed file: read and write it freely, but finish it with Commit or Close of this type only.
 type File struct {
 	*os.File
-	path   string // the target, symbolic links resolved
+	path   string // the target, symbolic links resolved; "" if there is none
+	dir    string // where the file lies until then
 	tmp    string // name of the temporary file, "" while it has none
 	stream bool   // the target is copied to, not replaced
 
@@ -52,8 +53,9 @@ func Create(path string) (*File, error) {
 	f := &File{path: target, stream: stream}
 	dir := filepath.Dir(target)
 	if stream {
-		dir = os.TempDir()
+		dir = SpoolDir()
 	}
+	f.dir = dir
 	if f.File, f.tmp, err = openTemp(dir, path); err != nil {
 		return nil, fmt.Errorf("durable: %s: %w", path, err)
 	}
@@ -82,6 +84,10 @@ func (f *File) inheritMode() error {
 // Path returns the target.
 func (f *File) Path() string { return f.path }
 
+// Dir returns the directory that the file lies in until Commit: the target's, or SpoolDir. It is the
+// place for whatever else is as large as the file.
+func (f *File) Dir() string { return f.dir }
+
 // Commit makes the file visible and durable. After nil, content and name survive a crash. After an
 // error before the rename the target is unchanged and the file is gone; an error of the last step,
 // the fsync of the directory, leaves the new file in place, durable or not. After a crash, the target
@@ -93,6 +99,9 @@ func (f *File) Commit() error {
 		return fmt.Errorf("durable: %s: %w", f.path, os.ErrClosed)
 	}
 	defer f.discard()
+	if f.path == "" {
+		return fmt.Errorf("durable: temporary file: %w", fs.ErrInvalid)
+	}
 	if f.stream {
 		return f.copyOut()
 	}
