@@ -61,7 +61,7 @@ func (c *checker) deviceSlot(i int, start, blocks int64) {
 
 // prefixesInPacked tells whether the long xattr prefixes are in the data of the packed inode.
 func (c *checker) prefixesInPacked() bool {
-	return c.sb.Incompat&disk.HasXattrPrefixes != 0 && c.sb.Compat&disk.HasPlainXattrPfx == 0 &&
+	return c.sb.XattrPrefixCount > 0 && c.sb.Compat&disk.HasPlainXattrPfx == 0 &&
 		c.sb.Incompat&(disk.HasMetabox|disk.HasFragments) == disk.HasFragments && c.sb.PackedNID != 0
 }
 

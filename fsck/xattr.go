@@ -179,7 +179,7 @@ func (c *checker) resolve(off int64, index uint8) (base uint8, infix string, ok 
 	base = index
 	if index&disk.XattrLongPrefix != 0 {
 		k, prefixes := int(index&disk.XattrLongPrefixMask), c.im.LongPrefixes()
-		if k >= int(c.sb.XattrPrefixCount) || c.sb.Incompat&disk.HasXattrPrefixes == 0 {
+		if k >= int(c.sb.XattrPrefixCount) {
 			c.add(XattrPrefix, off+1, index, "long prefix %d; the image has %d", k, c.sb.XattrPrefixCount)
 			return 0, "", false
 		}
