@@ -235,7 +235,13 @@ func randomXattr(rnd *rand.Rand, n *tree.Node) {
 	name := []string{"user.a", "user.long.x", "user.long.er.y", "trusted.overlay.opaque", "security.capability",
 		"system.posix_acl_access", "user." + strings.Repeat("n", 1+rnd.IntN(250))}[rnd.IntN(7)]
 	value := strings.Repeat("v\x00", rnd.IntN(8)*rnd.IntN(1+rnd.IntN(300)))
-	if strings.HasPrefix(name, "system.") {
+	if name == "security.capability" {
+		value = "\x01\x00\x00\x02" + strings.Repeat("\x00", 16)
+	}
+	switch {
+	case name == "security.capability": // VFS_CAP_REVISION_2: any other length is a finding
+		value = "\x01\x00\x00\x02" + strings.Repeat("\x00", 16)
+	case strings.HasPrefix(name, "system."):
 		value = "\x02\x00\x00\x00" + strings.Repeat("\x01\x00\x06\x00\xff\xff\xff\xff", rnd.IntN(5))
 	}
 	n.SetXattr(name, value)
