@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -15,10 +16,13 @@ func (w *Writer) putChunks(f tree.File, r io.Reader) (*place, error) {
 	if data == nil {
 		data = []tree.Extent{{Off: 0, Len: f.Size}}
 	}
+	before := w.data.pos()
+	if w.o.large(f.Size) {
+		w.data.align(w.o.LargeAlign)
+	}
 	c := chunkWriter{w: w, size: f.Size, at: -1, chunks: &chunks{}}
 	if w.o.ChunkSize != 0 {
-		bits, _ := disk.Log2(int(w.o.ChunkSize >> w.bits))
-		c.chunks.bits, c.search = bits, true
+		c.chunks.bits, c.search = uint8(bits.TrailingZeros64(uint64(w.o.ChunkSize)))-w.bits, true
 	} else {
 		c.chunks.bits = cheapestChunk(f.Size, data, w.bits)
 	}
@@ -34,6 +38,11 @@ func (w *Writer) putChunks(f tree.File, r io.Reader) (*place, error) {
 	if err := c.end(); err != nil {
 		return nil, err
 	}
+	if len(c.chunks.runs) == 0 {
+		if err := w.data.rewind(before); err != nil {
+			return nil, err
+		}
+	}
 	p := w.newPlace(f.Size)
 	p.chunk = c.chunks
 	return p, nil
@@ -48,12 +57,12 @@ const (
 	sparseFactor = 16
 )
 
-// allowSparse accounts for what a file costs beyond its data.
+// allowSparse accounts for what a file will cost beyond its data, if it has the data that it declares.
 func (w *Writer) allowSparse(f *tree.File, data []tree.Extent, unit int64) error {
 	index := ((f.Size-1)/unit + 1) * disk.ChunkIndexSize
 	extra := index + touched(data, f.Size, unit) - f.DataLen()
 	w.sparse += max(extra, 0)
-	if w.sparse > sparseFree+sparseFactor*(w.progress.Bytes+f.DataLen()) {
+	if w.sparse > sparseFree+sparseFactor*(w.copied+f.DataLen()) {
 		return fmt.Errorf("mkfs: sparse file: %d bytes with %d of data: storing it takes %d more, which is too much", f.Size, f.DataLen(), extra)
 	}
 	return nil
@@ -83,7 +92,9 @@ func (c *chunkWriter) extent(e tree.Extent, r io.Reader) error {
 			c.at, c.pos, c.start, c.zero = i, i*c.unit, c.w.data.pos(), true
 			c.w.hash.Reset()
 		}
-		c.fill(e.Off)
+		if err := c.fill(e.Off); err != nil {
+			return err
+		}
 		n := min(e.Len, (c.at+1)*c.unit-e.Off)
 		if err := c.copyIn(r, n); err != nil {
 			return err
@@ -94,10 +105,17 @@ func (c *chunkWriter) extent(e tree.Extent, r io.Reader) error {
 	return nil
 }
 
-// fill writes zeros up to an offset of the file.
-func (c *chunkWriter) fill(to int64) {
-	c.w.data.zero(to - c.pos)
+// fill writes zeros up to an offset of the file. Zeros are written against data that has really come, not
+// against what a header declares.
+func (c *chunkWriter) fill(to int64) error {
+	w, n := c.w, to-c.pos
+	w.filled += n
+	if w.filled > sparseFree+sparseFactor*w.copied {
+		return fmt.Errorf("mkfs: sparse file: %d bytes: %d zeros between %d bytes of data are too much", c.size, w.filled, w.copied)
+	}
+	w.data.zero(n)
 	c.pos = to
+	return nil
 }
 
 func (c *chunkWriter) copyIn(r io.Reader, n int64) error {
@@ -115,6 +133,10 @@ func (c *chunkWriter) copyIn(r io.Reader, n int64) error {
 		}
 		c.zero = c.zero && isZero(room)
 		c.w.data.grow(len(room))
+		c.w.copied += int64(len(room))
+		if err := c.w.data.failed(); err != nil {
+			return err
+		}
 		n -= int64(len(room))
 	}
 	return nil
@@ -131,7 +153,9 @@ func (c *chunkWriter) end() error {
 		return w.data.rewind(c.start)
 	}
 	length := min(c.unit, c.size-at*c.unit)
-	c.fill(at*c.unit + length)
+	if err := c.fill(at*c.unit + length); err != nil {
+		return err
+	}
 	w.data.align(w.bs)
 	block := c.start >> w.bits
 	if c.search && w.o.Dedupe {
@@ -140,7 +164,7 @@ func (c *chunkWriter) end() error {
 			return err
 		}
 	}
-	c.chunks.add(at, block, w.device)
+	w.addRun(c.chunks, run{first: at, count: 1, block: block, device: w.device})
 	return nil
 }
 
@@ -161,16 +185,17 @@ func (w *Writer) dedupeChunk(block, length int64) (int64, error) {
 	return block, nil
 }
 
-// add enters a chunk behind those that are there.
-func (c *chunks) add(at, block int64, device uint16) {
+// addRun enters chunks behind those that are there, and remembers the highest block of any device.
+func (w *Writer) addRun(c *chunks, r run) {
+	w.top = max(w.top, r.block+r.count<<c.bits)
 	if l := len(c.runs) - 1; l >= 0 {
-		r := &c.runs[l]
-		if r.first+r.count == at && r.block+r.count<<c.bits == block && r.device == device {
-			r.count++
+		last := &c.runs[l]
+		if last.first+last.count == r.first && last.block+last.count<<c.bits == r.block && last.device == r.device {
+			last.count += r.count
 			return
 		}
 	}
-	c.runs = append(c.runs, run{first: at, count: 1, block: block, device: device})
+	c.runs = append(c.runs, r)
 }
 
 // cheapestChunk returns the chunk size, as log2 of blocks, for which index and data together are
@@ -178,15 +203,15 @@ func (c *chunks) add(at, block int64, device uint16) {
 // one index entry, whatever its length.
 func cheapestChunk(size int64, data []tree.Extent, blockBits uint8) uint8 {
 	best, cost := uint8(0), int64(-1)
-	for bits := uint8(0); bits <= uint8(disk.ChunkBitsMask) && bits+blockBits < 62; bits++ {
-		unit := int64(1) << (bits + blockBits)
+	for exp := uint8(0); exp <= uint8(disk.ChunkBitsMask) && exp+blockBits < 62; exp++ {
+		unit := int64(1) << (exp + blockBits)
 		c := (size-1)/unit + 1
 		if c > 1<<40 {
 			continue
 		}
 		c = c*disk.ChunkIndexSize + touched(data, size, unit)
 		if cost < 0 || c < cost {
-			best, cost = bits, c
+			best, cost = exp, c
 		}
 		if unit >= size {
 			break

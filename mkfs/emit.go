@@ -116,10 +116,9 @@ func (e *emitter) inlineTail(i int, n *tree.Node) error {
 		}
 		e.buf = append(e.buf, t...)
 	case tree.TypeDir:
-		full, _ := dirSize(n, e.w.bs)
 		d := e.encoder(i)
 		head := len(e.buf)
-		for range full + 1 {
+		for range e.items[i].size>>e.w.bits + 1 {
 			e.buf = d.block(e.buf[:head], e.w.bs)
 		}
 	}
@@ -128,8 +127,9 @@ func (e *emitter) inlineTail(i int, n *tree.Node) error {
 
 // dirBlocks writes the blocks of a directory that are not behind its inode.
 func (e *emitter) dirBlocks(i int) {
-	full, last := dirSize(e.inodes[i], e.w.bs)
-	if last > 0 && e.items[i].shape&inline == 0 {
+	size := e.items[i].size
+	full := size >> e.w.bits
+	if size&(e.w.bs-1) > 0 && e.items[i].shape&inline == 0 {
 		full++
 	}
 	if full == 0 {
@@ -177,9 +177,8 @@ func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 	case tree.TypeChar, tree.TypeBlock:
 		in.u = n.Rdev
 	case tree.TypeDir:
-		full, last := dirSize(n, e.w.bs)
-		in.size = full<<e.w.bits + last
-		in.setBlock(e.dirBlock+it.block, full > 0 || it.shape&inline == 0)
+		in.size = it.size
+		in.setBlock(e.dirBlock+it.block, it.size >= e.w.bs || it.shape&inline == 0)
 	case tree.TypeSymlink:
 		in.size = int64(len(n.Target))
 		in.setBlock(e.lateBlock+it.block, it.shape&late != 0)

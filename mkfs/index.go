@@ -2,6 +2,7 @@ package mkfs
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -34,11 +35,15 @@ func NewIndex(f File, o Options) (*IndexWriter, error) {
 	if o.BlockSize == 0 {
 		o.BlockSize = indexBlock
 	}
-	switch {
-	case o.BlockSize != indexBlock:
-		return nil, fmt.Errorf("mkfs: options: block size %d: a tar index has blocks of 512 bytes", o.BlockSize)
-	case o.ChunkSize != 0 || o.Blob != nil || o.LargeAlign != 0 || o.Dedupe:
-		return nil, fmt.Errorf("mkfs: options: a tar index places no data: no chunk size, blob, alignment or deduplication")
+	var errs []error
+	if o.BlockSize != indexBlock {
+		errs = append(errs, fmt.Errorf("mkfs: options: block size %d: a tar index has blocks of 512 bytes", o.BlockSize))
+	}
+	if o.ChunkSize != 0 || o.Blob != nil || o.LargeAlign != 0 || o.Dedupe {
+		errs = append(errs, errors.New("mkfs: options: a tar index places no data: no chunk size, blob, alignment or deduplication"))
+	}
+	if err := errors.Join(append(errs, o.Validate())...); err != nil {
+		return nil, err
 	}
 	w, err := newWriter(f, o)
 	if err != nil {
@@ -51,6 +56,9 @@ func NewIndex(f File, o Options) (*IndexWriter, error) {
 
 // Put implements tree.Spool. It reads r only for files that it has to copy.
 func (x *IndexWriter) Put(f tree.File, r io.Reader) (tree.Content, error) {
+	if x.w.err != nil {
+		return nil, x.w.err
+	}
 	c := x.extents(f)
 	if c == nil {
 		return x.w.Put(f, r)
@@ -81,8 +89,8 @@ func (x *IndexWriter) extents(f tree.File) *chunks {
 	}
 	pos := f.Pos
 	for _, e := range data {
-		for off := e.Off; off < e.Off+e.Len; off += unit {
-			c.add(off/unit, (pos+off-e.Off)/indexBlock, 1)
+		if e.Len > 0 {
+			x.w.addRun(c, run{first: e.Off / unit, count: (e.Len-1)/unit + 1, block: pos / indexBlock, device: 1})
 		}
 		pos += e.Len
 	}

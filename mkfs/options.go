@@ -31,10 +31,11 @@ type Options struct {
 	// a block; chunks of zeros become holes. 0: only files that the source declares sparse are
 	// chunk-based, with the chunk size that costs least.
 	ChunkSize int64
-	// Dedupe stores equal files (with ChunkSize: equal chunks) once.
+	// Dedupe stores equal files (with ChunkSize: equal chunks) once. It takes some 60 bytes of memory for each
+	// of them, so with ChunkSize memory grows with the data.
 	Dedupe bool
-	// LargeAlign aligns files of at least that size to that size, for DAX: 2 MiB maps with huge pages.
-	// 0: every file starts at a block.
+	// LargeAlign aligns files of at least that size to that size, at most 1 GiB, for DAX: 2 MiB maps with huge
+	// pages. Their tails are not inlined. 0: every file starts at a block.
 	LargeAlign int64
 	// Blob takes the data of all regular files as device 1 of the image. Needs ChunkSize.
 	Blob File
@@ -140,11 +141,20 @@ func (o *Options) Validate() error {
 	if c := o.ChunkSize; c != 0 && (c < int64(o.blockSize()) || c&(c-1) != 0 || c > int64(o.blockSize())<<31) {
 		bad("chunk size %d: not a power of two of at least a block (%d)", c, o.blockSize())
 	}
-	if a := o.LargeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0) {
-		bad("alignment %d: not a power of two of at least a block (%d)", a, o.blockSize())
+	if a := o.LargeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0 || a > maxAlign) {
+		bad("alignment %d: not a power of two from a block (%d) to 1 GiB", a, o.blockSize())
 	}
-	if a := o.SizeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0) {
-		bad("size alignment %d: not a power of two of at least a block (%d)", a, o.blockSize())
+	if o.Inodes == InodeCompact && o.Large {
+		bad("compact inodes do not hold the addresses of the 48-bit layout")
+	}
+	if o.NoUUID && o.UUID != [16]byte{} {
+		bad("a UUID, and none")
+	}
+	if o.Inline > InlineNone || o.Time > TimeFixed || o.Inodes > InodeExtended {
+		bad("inline %d, time %d, inodes %d: no such choice", o.Inline, o.Time, o.Inodes)
+	}
+	if a := o.SizeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0 || a > maxAlign) {
+		bad("size alignment %d: not a power of two from a block (%d) to 1 GiB", a, o.blockSize())
 	}
 	if o.Blob != nil && o.ChunkSize == 0 {
 		bad("a blob device needs a chunk size")
@@ -166,6 +176,12 @@ func (o *Options) blockSize() int {
 	}
 	return o.BlockSize
 }
+
+// maxAlign bounds the zeros that an alignment may write.
+const maxAlign = 1 << 30
+
+// large tells whether a file is to be aligned.
+func (o *Options) large(size int64) bool { return o.LargeAlign > 0 && size >= o.LargeAlign }
 
 func (o *Options) inlineMax() int {
 	switch {

@@ -3,6 +3,7 @@ package mkfs
 import (
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // File is where an image goes; *os.File is one.
@@ -25,19 +26,21 @@ const (
 // The caller fills out.buf[len:cap] through room and grow; nothing else touches it. Buffers in flight
 // belong to the goroutine until they return through free.
 type output struct {
-	f     File
-	base  int64  // file offset of buf[0]
-	buf   []byte // filled, not yet handed over
-	free  chan []byte
-	work  chan chunk
-	done  chan struct{}
-	err   error // of the goroutine; read after done, or after idle
-	idle  chan error
-	flush int64 // where early write-back begins: see kick
+	f    File
+	base int64  // file offset of buf[0]
+	buf  []byte // filled, not yet handed over
+	free chan []byte
+	work chan pending
+	done chan struct{}
+	err  error // of the goroutine; read after done, or after idle
+	idle chan error
+
+	broken atomic.Bool // err is set
+	flush  int64       // where early write-back begins: see kick
 }
 
-// chunk is a buffer on its way to the file; a nil buf asks for the error so far.
-type chunk struct {
+// pending is a buffer on its way to the file; a nil buf asks for the error so far.
+type pending struct {
 	off int64
 	buf []byte
 }
@@ -47,7 +50,7 @@ func newOutput(f File, off int64) *output {
 	o := &output{
 		f: f, base: off, flush: off,
 		free: make(chan []byte, bufCount),
-		work: make(chan chunk, bufCount),
+		work: make(chan pending, bufCount),
 		done: make(chan struct{}),
 		idle: make(chan error),
 	}
@@ -68,6 +71,7 @@ func (o *output) run() {
 		}
 		if o.err == nil {
 			_, o.err = o.f.WriteAt(c.buf, c.off)
+			o.broken.Store(o.err != nil)
 			o.kick(c.off, int64(len(c.buf)))
 		}
 		o.free <- c.buf
@@ -106,7 +110,7 @@ func (o *output) grow(n int) { o.buf = o.buf[:len(o.buf)+n] }
 
 // pass hands the filled buffer over and takes a free one.
 func (o *output) pass() {
-	o.work <- chunk{o.base, o.buf}
+	o.work <- pending{o.base, o.buf}
 	o.base += int64(len(o.buf))
 	o.buf = <-o.free
 	if o.buf == nil {
@@ -172,8 +176,16 @@ func (o *output) drain() error {
 	if o.buf == nil {
 		return o.err
 	}
-	o.work <- chunk{}
+	o.work <- pending{}
 	return <-o.idle
+}
+
+// failed returns the error of writing once there is one, so that a full disk ends a conversion at once.
+func (o *output) failed() error {
+	if !o.broken.Load() {
+		return nil
+	}
+	return o.drain()
 }
 
 // readAt reads what was written. Bytes still in the buffer are copied; for others the goroutine must have
@@ -196,7 +208,7 @@ func (o *output) readAt(p []byte, off int64) (int, error) {
 func (o *output) close() error {
 	if o.buf != nil {
 		if len(o.buf) > 0 {
-			o.work <- chunk{o.base, o.buf}
+			o.work <- pending{o.base, o.buf}
 		}
 		o.base += int64(len(o.buf))
 		o.buf = nil

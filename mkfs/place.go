@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"sort"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -85,14 +86,14 @@ func (w *Writer) newPlace(size int64) *place {
 // putFlat places a file in consecutive blocks, its tail apart if it is to be inlined.
 func (w *Writer) putFlat(size int64, r io.Reader) (*place, error) {
 	before := w.data.pos()
-	if a := w.o.LargeAlign; a > 0 && size >= a {
-		w.data.align(a)
+	if w.o.large(size) {
+		w.data.align(w.o.LargeAlign)
 	}
 	p := w.newPlace(size)
 	start := w.data.pos()
 	p.block = start >> w.bits
 	inBlocks := size
-	if t := size & (w.bs - 1); t > 0 && t <= int64(w.o.inlineMax()) {
+	if t := size & (w.bs - 1); t > 0 && t <= int64(w.o.inlineMax()) && !w.o.large(size) {
 		p.tailN, inBlocks = int32(t), size-t
 	}
 	w.hash.Reset()
@@ -113,6 +114,7 @@ func (w *Writer) putFlat(size int64, r io.Reader) (*place, error) {
 		}
 	}
 	w.data.align(w.bs)
+	w.top = max(w.top, w.data.pos()>>w.bits)
 	if !w.o.Dedupe {
 		return p, nil
 	}
@@ -132,6 +134,10 @@ func (w *Writer) copyIn(r io.Reader, n int64) error {
 			_, _ = w.hash.Write(room)
 		}
 		w.data.grow(got)
+		w.copied += int64(got)
+		if err := w.data.failed(); err != nil {
+			return err
+		}
 		n -= int64(got)
 	}
 	return nil
@@ -204,7 +210,8 @@ func (w *Writer) equal(a, b, n int64) (bool, error) {
 	return true, nil
 }
 
-// ReadAt implements tree.Content. It works until the Writer is closed, which Finish does.
+// ReadAt implements tree.Content, but for one goroutine only: the one that uses the Writer. It works until
+// the Writer is closed, which Finish does.
 func (p *place) ReadAt(b []byte, off int64) (n int, err error) {
 	if p.w.closed {
 		return 0, fmt.Errorf("mkfs: content: %w: its writer is closed", fs.ErrClosed)
@@ -229,10 +236,10 @@ func (p *place) readSome(b []byte, off int64) (int, error) {
 	if p.chunk != nil {
 		size := w.bs << p.chunk.bits
 		b = b[:min(int64(len(b)), size-off%size)]
-		for _, r := range p.chunk.runs {
-			if i := off/size - r.first; i >= 0 && i < r.count {
-				return w.data.readAt(b, (r.block<<w.bits)+i*size+off%size)
-			}
+		runs, at := p.chunk.runs, off/size
+		k := sort.Search(len(runs), func(k int) bool { return runs[k].first+runs[k].count > at })
+		if k < len(runs) && runs[k].first <= at {
+			return w.data.readAt(b, runs[k].block<<w.bits+(at-runs[k].first)*size+off%size)
 		}
 		clear(b)
 		return len(b), nil

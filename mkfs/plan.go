@@ -36,6 +36,7 @@ type plan struct {
 // item is where an inode and what belongs to it are.
 type item struct {
 	nid    uint64
+	size   int64  // of a directory
 	block  int64  // of a directory: among the directory blocks; of late content: among the late blocks
 	parent uint32 // of a directory: 1-based number of its parent
 	icount uint16 // i_xattr_icount
@@ -92,7 +93,13 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 // and stays free.
 func (p *planner) address(base int64) {
 	block := base >> p.w.bits
-	p.wide = p.w.o.Large || block > math.MaxUint32-1<<28
+	top := max(block, p.w.top)
+	for _, s := range p.w.slots {
+		top = max(top, block+s.blocks) // its place in the unified address space
+		block += s.blocks
+	}
+	block = base >> p.w.bits
+	p.wide = p.w.o.Large || top > math.MaxUint32-1<<28 // 2^28 blocks for the metadata, and hole is MaxUint32
 	p.metaBlock = min(block, math.MaxUint32)
 	p.pos = base - p.metaBlock<<p.w.bits + disk.SlotSize
 }
@@ -100,7 +107,11 @@ func (p *planner) address(base int64) {
 // inode gives inode i its shape and its place.
 func (p *planner) inode(i int, n *tree.Node) error {
 	it := &p.items[i]
-	if p.extended(n) {
+	if n.IsDir() {
+		full, last := dirSize(n, p.w.bs)
+		it.size = full<<p.w.bits + last
+	}
+	if p.extended(it, n) {
 		if p.w.o.Inodes == InodeCompact {
 			return errors.New("compact inode: owner, size or link count does not fit")
 		}
@@ -108,6 +119,7 @@ func (p *planner) inode(i int, n *tree.Node) error {
 	}
 	head := p.headSize(it)
 	if len(n.Xattrs) > 0 && !p.w.o.DropXattrs {
+		p.x.countDropped(n.Xattrs)
 		area, err := p.x.area(p.buf[:0], n.Xattrs, 0)
 		if err != nil {
 			return err
@@ -204,7 +216,7 @@ func (p *planner) directory(i int, n *tree.Node, head int64) int64 {
 	if i == 0 {
 		it.parent = 1
 	}
-	full, last := dirSize(n, p.w.bs)
+	full, last := it.size>>p.w.bits, it.size&(p.w.bs-1)
 	it.block = p.dirs
 	p.dirs += full
 	if last == 0 {
@@ -219,10 +231,10 @@ func (p *planner) directory(i int, n *tree.Node, head int64) int64 {
 }
 
 // extended tells whether a compact inode cannot hold n.
-func (p *planner) extended(n *tree.Node) bool {
+func (p *planner) extended(it *item, n *tree.Node) bool {
 	uid, gid := p.w.owner(n)
 	if uid > math.MaxUint16 || gid > math.MaxUint16 || n.Links() > math.MaxUint16 ||
-		n.IsRegular() && n.Size > math.MaxUint32 {
+		n.IsRegular() && n.Size > math.MaxUint32 || it.size > math.MaxUint32 {
 		return true
 	}
 	if p.w.o.Inodes == InodeExtended || p.wide {

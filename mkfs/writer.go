@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"io/fs"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -43,7 +44,10 @@ type Writer struct {
 	files   map[dedupeKey][]*place
 	pieces  map[dedupeKey][]int64
 	saved   int64 // bytes not stored twice
-	sparse  int64 // cost of sparse files beyond their data, see allowSparse
+	sparse  int64 // declared cost of sparse files beyond their data, see allowSparse
+	copied  int64 // bytes of data that came, equal ones included
+	filled  int64 // zeros written between them
+	top     int64 // behind the highest block of data on any device
 
 	progress Event
 	observed int64
@@ -130,7 +134,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, w.err
 	}
 	w.err = errors.New("mkfs: writer: already finished")
-	if err := w.adopt(t); err != nil {
+	if err := w.adopt(t, t.Root); err != nil {
 		return Summary{}, err
 	}
 	if w.data != w.meta {
@@ -173,31 +177,44 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	return sum, nil
 }
 
-// adopt copies contents that are not in this image yet.
-func (w *Writer) adopt(t *tree.Tree) error {
-	return t.Walk(func(path string, n *tree.Node) error {
-		if !n.IsRegular() {
-			return nil
+// adopt copies contents that are not in this image yet, in the order in which a source would stream them.
+func (w *Writer) adopt(t *tree.Tree, dir *tree.Node) error {
+	for _, e := range dir.Entries() {
+		var err error
+		switch n := e.Node; {
+		case n.IsDir():
+			if err = w.adopt(t, n); err != nil {
+				return err
+			}
+		case n.IsRegular():
+			err = w.adoptFile(n)
 		}
-		if c, ok := n.Content.(*place); ok && c.w == w {
-			return nil
-		}
-		if n.Content == nil && n.Size > 0 {
-			return fmt.Errorf("mkfs: %q: %d bytes without content", path, n.Size)
-		}
-		f := tree.File{Size: n.Size}
-		var r io.Reader
-		if n.Size > 0 {
-			f.Data = n.Content.Data()
-			r = dataReader(n.Content, f)
-		}
-		c, err := w.put(f, r)
 		if err != nil {
-			return fmt.Errorf("mkfs: %q: %w", path, err)
+			return fmt.Errorf("mkfs: %q: %w", pathOf(t, e.Node), err)
 		}
-		n.Content = c
+	}
+	return nil
+}
+
+func (w *Writer) adoptFile(n *tree.Node) error {
+	if c, ok := n.Content.(*place); ok && c.w == w {
 		return nil
-	})
+	}
+	if n.Content == nil && n.Size > 0 {
+		return fmt.Errorf("%d bytes without content", n.Size)
+	}
+	f := tree.File{Size: n.Size}
+	var r io.Reader
+	if n.Size > 0 {
+		f.Data = n.Content.Data()
+		r = dataReader(n.Content, f)
+	}
+	c, err := w.put(f, r)
+	if err != nil {
+		return err
+	}
+	n.Content = c
+	return nil
 }
 
 // dataReader reads the extents of a content back to back.
@@ -212,9 +229,13 @@ func dataReader(c tree.Content, f tree.File) io.Reader {
 	return io.MultiReader(parts...)
 }
 
-// Close ends the Writer without an image if Finish was not called. It is idempotent.
+// Close ends the Writer without an image if Finish was not called; Put and Finish fail from then on. It is
+// idempotent.
 func (w *Writer) Close() error {
 	w.closed = true
+	if w.err == nil {
+		w.err = fmt.Errorf("mkfs: writer: %w", fs.ErrClosed)
+	}
 	err := w.meta.close()
 	if w.data != w.meta {
 		err = errors.Join(err, w.data.close())

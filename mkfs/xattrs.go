@@ -77,19 +77,28 @@ func (x *xattrs) entry(a tree.Xattr) (e disk.XattrEntry, rest string, ok bool) {
 	return e, rest, len(rest) <= 255 && len(a.Value) <= 1<<16-1
 }
 
-// check refuses what the format cannot hold; attributes of unknown namespaces are only counted.
-func (x *xattrs) check(a tree.Xattr) (skip bool, err error) {
+// fits refuses what the format cannot hold; stored is false for attributes of namespaces that it does not
+// have.
+func (x *xattrs) fits(a tree.Xattr) (stored bool, err error) {
 	_, rest, known := disk.SplitXattr(a.Name)
 	switch {
 	case !known:
-		x.dropped++
-		return true, nil
+		return false, nil
 	case len(a.Value) > 1<<16-1:
 		return false, fmt.Errorf("xattr %q: %d bytes: a value has at most 65535", a.Name, len(a.Value))
 	case len(rest) > 255:
 		return false, fmt.Errorf("xattr %.40q…: name of %d bytes: more than 255 behind the prefix", a.Name, len(rest))
 	}
-	return false, nil
+	return true, nil
+}
+
+// countDropped counts the attributes that will not be stored.
+func (x *xattrs) countDropped(list []tree.Xattr) {
+	for _, a := range list {
+		if stored, err := x.fits(a); !stored && err == nil {
+			x.dropped++
+		}
+	}
 }
 
 // append appends one entry with name, value and padding.
@@ -114,9 +123,9 @@ func (x *xattrs) area(b []byte, list []tree.Xattr, base uint32) ([]byte, error) 
 	inline := make([]tree.Xattr, 0, 8)
 	kept := 0
 	for _, a := range list {
-		if skip, err := x.check(a); err != nil {
+		if stored, err := x.fits(a); err != nil {
 			return b[:start], err
-		} else if skip {
+		} else if !stored {
 			continue
 		}
 		kept++
