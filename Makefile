@@ -68,6 +68,7 @@ test: $(CACHE)/judges/bin/mkfs.erofs ## install what the tests need (apt, as roo
 	tools/install-debs.sh $(TEST_DEBS)
 	$(MAKE) check build
 	$(GO) test -timeout 10m ./...
+	GOARCH=386 $(GO) test -run Pinned ./test/roundtrip
 	$(GO) test -race -short -timeout 10m $(RACE)
 	$(MAKE) judges
 

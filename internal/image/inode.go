@@ -95,12 +95,14 @@ func (im *Image) Inode(nid uint64) (Inode, error) {
 		return Inode{}, unsupported("inode %d: i_format %#x", nid, uint16(i.Format))
 	}
 	if !i.Format.Extended() {
-		return i, im.finish(&i, i.fillCompact((*[disk.InodeCompactSize]byte)(b), &im.Super))
+		err = im.finish(&i, i.fillCompact((*[disk.InodeCompactSize]byte)(b), &im.Super))
+		return i, err
 	}
 	if b, err = w.Read(off, disk.InodeExtendedSize, "inode"); err != nil {
 		return Inode{}, err
 	}
-	return i, im.finish(&i, i.fillExtended((*[disk.InodeExtendedSize]byte)(b)))
+	err = im.finish(&i, i.fillExtended((*[disk.InodeExtendedSize]byte)(b)))
+	return i, err
 }
 
 // raw is what the meaning of depends on the type and layout of the inode.
