@@ -146,6 +146,9 @@ type nowhere struct{ mkfs.File }
 
 // build converts and commits the outputs; after an error there are none.
 func (e *env) build(j *buildJob) (r buildResult, err error) {
+	if err := apart([]string{j.output, j.blob, j.tarOut}, append([]string{j.input}, j.devices...)); err != nil {
+		return r, err
+	}
 	src, err := e.openSource(j.input)
 	if err != nil {
 		return r, err

@@ -74,6 +74,9 @@ func newMerge(e *env) *cobra.Command {
 
 // merge reads the layers, merges their trees and copies the data that is left.
 func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, err error) {
+	if err := apart([]string{j.output}, layerFiles(layers)); err != nil {
+		return r, err
+	}
 	p, err := e.startProgress(j.progress, "merging", -1)
 	if err != nil {
 		return r, err
@@ -111,7 +114,7 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 
 // add reads one argument of merge.
 func (m *merger) add(layer string, o tartree.Options) error {
-	for _, prefix := range []string{"oci-archive:", "docker-archive:", "oci:"} {
+	for _, prefix := range ociKinds {
 		if strings.HasPrefix(layer, prefix) {
 			return m.addOCI(layer, o)
 		}

@@ -33,6 +33,9 @@ tar; whiteouts take the form that OCI layers have. Building an image from it giv
 			if asJSON && (out == "" || isStdout(out)) {
 				return usagef("--json: the tar itself goes to stdout; -o FILE is needed")
 			}
+			if err := apart([]string{out}, append([]string{args[0]}, open.devices...)); err != nil {
+				return err
+			}
 			im, err := open.open(args[0])
 			if err != nil {
 				return err
