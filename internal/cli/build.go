@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -141,6 +140,9 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 	return joinUsage(o.Validate())
 }
 
+// errNoDevice: what an index refers to must be there as a file of its own.
+var errNoDevice = usagef("is no plain file with an uncompressed tar from its first byte: --tar-out or --single-file is needed")
+
 // nowhere stands for the blob device while options are validated.
 type nowhere struct{ mkfs.File }
 
@@ -160,6 +162,8 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 		return r, usagef("%s: is %s, not %s", j.input, sourceNames[src.kind], sourceNames[j.only])
 	case j.index && src.kind != sourceStream:
 		return r, usagef("%s: a tar index needs a tar", j.input)
+	case j.index && !j.single && j.tarOut == "" && !j.tarElsewhere && (src.size < 0 || src.off != 0):
+		return r, fmt.Errorf("%s: %w", j.input, errNoDevice)
 	case j.diffID != "" && src.kind != sourceStream:
 		return r, usagef("%s: --diff-id: only a tar has one", j.input)
 	}
@@ -183,12 +187,18 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 	if j.blob != "" {
 		j.options.Mkfs.Blob = outs[1].File.File
 	}
+	if j.options.Mkfs.TempDir == "" {
+		j.options.Mkfs.TempDir = out.Dir() // where there is room for the image
+	}
 	p, err := e.startProgress(j.progress, j.input, src.size)
 	if err != nil {
 		return r, err
 	}
 	err = e.convert(j, src, outs, p, &r)
 	p.close()
+	if err == nil {
+		err = convert.ReadBack(out.File.File) // before it gets its name
+	}
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", j.input, err)
 	}
@@ -211,24 +221,22 @@ func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *
 	case sourceDir:
 		return e.convertDir(j, src, outs[0], p, r)
 	case sourceImage:
-		return e.convertImage(j, outs[0], p, r)
+		return e.convertImage(j, src, outs[0], p, r)
 	}
+	j.options.DiffID = j.diffID
 	in := e.reader(p.reader(src.file))
 	switch {
 	case j.index && j.single:
 		r.Result, err = convert.IndexedTar(in, out, j.options)
 	case j.index && j.tarOut != "":
-		r.Result, err = indexAndTar(in, out, outs[1], j.options)
+		r.Result, err = convert.IndexAndTar(in, out, outs[1], j.options)
 	case j.index:
 		r.Result, err = convert.Index(in, out, j.options)
-		if err == nil && (r.Compression != tartree.None || src.size < 0 && !j.tarElsewhere) {
-			err = usagef("is no plain file with an uncompressed tar: --tar-out or --single-file is needed")
+		if err == nil && r.Compression != tartree.None {
+			err = errNoDevice
 		}
 	default:
 		r.Result, err = convert.Layer(in, out, j.options)
-	}
-	if err == nil && j.diffID != "" && r.DiffID != j.diffID {
-		err = &codeError{exitCorrupt, fmt.Errorf("the uncompressed tar has the digest %s, not %s", r.DiffID, j.diffID)}
 	}
 	return err
 }
@@ -239,24 +247,9 @@ func (j *buildJob) warning(text string) {
 	}
 }
 
-// indexAndTar writes the index and, on the way, the tar that it refers to.
-func indexAndTar(in io.Reader, index mkfs.File, tar io.Writer, o convert.Options) (convert.Result, error) {
-	plain, compression, err := tartree.Decompress(in)
-	if err != nil {
-		return convert.Result{}, err
-	}
-	r, err := convert.Index(io.TeeReader(plain, tar), index, o)
-	r.Compression = compression
-	return r, errors.Join(err, plain.Close())
-}
-
 // convertImage lays an EROFS image out anew.
-func (e *env) convertImage(j *buildJob, out *output, p *progress, r *buildResult) error {
-	path := j.input
-	if path == "-" {
-		path = "/dev/stdin" // an image redirected to stdin can be read anywhere
-	}
-	im, err := openImage(path, 0, j.devices)
+func (e *env) convertImage(j *buildJob, src *source, out *output, p *progress, r *buildResult) error {
+	im, err := src.openImage(j.devices)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type imageFlags struct {
 
 func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.blockSize, "block-size", "b", "4096", "block size in bytes, 512 to 64K")
-	fs.StringVarP(&f.uuid, "uuid", "U", "digest", "UUID, or digest (derived from the input), clear, random")
+	fs.StringVarP(&f.uuid, "uuid", "U", "digest", "UUID, or clear, random, digest: derived from the input, a tar and a directory of the same tree differ in it")
 	fs.StringVarP(&f.label, "label", "L", "", "volume label, at most 15 bytes")
 	fs.StringVar(&f.inline, "inline", "tails", "tails of files stored behind their inode: tails, none")
 	fs.StringVar(&f.inlineMax, "inline-max", "0", "longest tail that is inlined (0: the best measured)")
@@ -43,7 +43,7 @@ func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.large, "48bit", false, "use the 48-bit layout also where it is not needed")
 	fs.StringVar(&f.whiteouts, "whiteouts", "overlay", "whiteouts of a layer: overlay (as overlayfs has them), keep, strip")
 	fs.BoolVar(&f.concatenated, "concatenated", false, "read on behind the end mark of a tar, as tar --ignore-zeros does")
-	fs.StringVar(&f.tempDir, "temp-dir", "", "directory for temporary files (default: that of the system)")
+	fs.StringVar(&f.tempDir, "temp-dir", "", "directory for temporary files (default: that of OUT)")
 }
 
 // options makes convert.Options of the flags; every contradiction is reported.

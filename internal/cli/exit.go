@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/internal/oci"
 	"github.com/laminafs/lamina/tartree"
 )
@@ -84,6 +85,7 @@ func exitCode(err error) int {
 	var code *codeError
 	var usage *usageError
 	var sig *signalError
+	var digest *convert.DigestError
 	switch {
 	case err == nil:
 		return exitOK
@@ -93,6 +95,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &sig):
 		return exitSignal + signalNumber(sig.sig)
+	case errors.As(err, &digest):
+		return exitCorrupt
 	case errors.Is(err, context.Canceled):
 		return exitFailure
 	}

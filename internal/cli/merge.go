@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/laminafs/lamina/erofs"
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/internal/oci"
 	"github.com/laminafs/lamina/tartree"
 	"github.com/laminafs/lamina/tree"
@@ -21,6 +21,7 @@ type merger struct {
 	e       *env
 	p       *progress
 	tempDir string
+	warn    func(text string) // or nil
 	layers  []*tree.Tree
 	open    []io.Closer
 }
@@ -54,6 +55,9 @@ func newMerge(e *env) *cobra.Command {
 			if err := job.complete(&flags, asJSON); err != nil {
 				return err
 			}
+			if !quiet {
+				job.warn = func(text string) { e.warn("%s", text) }
+			}
 			r, err := e.merge(&job, args, squash)
 			if err != nil || quiet && !asJSON || isStdout(job.output) {
 				return err
@@ -82,10 +86,15 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 		return r, err
 	}
 	defer p.close()
-	m := &merger{e: e, p: p, tempDir: j.options.Mkfs.TempDir}
-	if m.tempDir == "" {
-		m.tempDir = os.TempDir()
+	out, err := e.create(j.output)
+	if err != nil {
+		return r, err
 	}
+	defer func() { _ = out.Close() }() // after Commit it does nothing
+	if j.options.Mkfs.TempDir == "" {
+		j.options.Mkfs.TempDir = out.Dir() // where there is room for the image
+	}
+	m := &merger{e: e, p: p, tempDir: j.options.Mkfs.TempDir, warn: j.warn}
 	defer m.close()
 	for _, l := range layers {
 		if err := m.add(l, j.options.Tar); err != nil {
@@ -100,13 +109,11 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 	if err != nil {
 		return r, err
 	}
-	out, err := e.create(j.output)
-	if err != nil {
-		return r, err
-	}
-	defer func() { _ = out.Close() }() // after Commit it does nothing
 	r.kind = sourceImage
 	if err := e.writeTree(j, t, out, p, &r); err != nil {
+		return r, err
+	}
+	if err := convert.ReadBack(out.File.File); err != nil { // before it gets its name
 		return r, err
 	}
 	return r, out.Commit()
@@ -128,19 +135,14 @@ func (m *merger) add(layer string, o tartree.Options) error {
 	case sourceDir:
 		return usagef("%s: is a directory, not a layer", layer)
 	case sourceImage:
-		im, err := openImage(layer, 0, nil)
+		im, err := src.openImage(nil)
 		if err != nil {
 			return err
 		}
 		m.open = append(m.open, im)
 		return m.addTree(layer, im.Image)
 	}
-	var at io.ReaderAt
-	if src.size >= 0 {
-		at = src.file
-	}
-	_, err = m.addTar(layer, src.file, at, o)
-	return err
+	return m.addTar(layer, src.file, src.at, convert.Options{Tar: o})
 }
 
 func (m *merger) addTree(name string, im *erofs.Image) error {
@@ -171,19 +173,12 @@ func (m *merger) addOCI(ref string, o tartree.Options) (err error) {
 		if err != nil {
 			return err
 		}
-		diffID, err := m.addTar(fmt.Sprintf("%s: layer %d", ref, i), r, nil, o)
+		err = m.addTar(fmt.Sprintf("%s: layer %d", ref, i), r, nil, convert.Options{Tar: o, DiffID: l.DiffID.String()})
 		if err = errors.Join(err, r.Close()); err != nil {
 			return err
 		}
-		if diffID != l.DiffID.String() {
-			return wrongDiffID(fmt.Sprintf("%s: layer %d", ref, i), diffID, l.DiffID.String())
-		}
 	}
 	return nil
-}
-
-func wrongDiffID(what, got, want string) error {
-	return &codeError{exitCorrupt, fmt.Errorf("%s: the uncompressed tar has the digest %s, not %s", what, got, want)}
 }
 
 // Close implements io.Closer.

@@ -1,47 +1,41 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"sort"
 
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/internal/durable"
 	"github.com/laminafs/lamina/tartree"
 	"github.com/laminafs/lamina/tree"
 )
 
-// addTar reads a tar and returns its diffID. File data of a plain tar stays where it is; that of a
-// compressed one goes to a temporary file, so that what higher layers hide is not copied to the image.
+// addTar reads a tar. File data of a plain tar stays where it is, in at if that is not nil; other data
+// goes to a temporary file, so that what higher layers hide is not copied to the image.
 // The tree is kept as it was read: which directories are only implied matters to the merge.
-func (m *merger) addTar(name string, in io.Reader, at io.ReaderAt, o tartree.Options) (string, error) {
-	fail := func(err error) (string, error) { return "", fmt.Errorf("%s: %w", name, err) }
-	sum := sha256.New()
-	d, compression, err := tartree.DecompressTap(m.e.reader(m.p.reader(in)), sum)
-	if err != nil {
-		return fail(err)
+func (m *merger) addTar(name string, in io.Reader, at io.ReaderAt, o convert.Options) error {
+	o.Tar.Warn = func(w tartree.Warning) {
+		if m.warn != nil {
+			m.warn(fmt.Sprintf("%s: offset %d: %q: %s", name, w.Off, w.Name, w.Text))
+		}
 	}
-	spool := &spoolFile{at: at}
-	if at == nil || compression != tartree.None {
-		tmp, err := durable.Create(filepath.Join(m.tempDir, durable.TempPrefix+"layer")) // never committed
+	_, t, err := convert.Tree(m.e.reader(m.p.reader(in)), func(c tartree.Compression) (tree.Spool, error) {
+		if at != nil && c == tartree.None {
+			return &spoolFile{at: at}, nil
+		}
+		tmp, err := durable.Temp(m.tempDir)
 		if err != nil {
-			return fail(errors.Join(err, d.Close()))
+			return nil, err
 		}
 		m.open = append(m.open, tmp)
-		spool = &spoolFile{at: tmp, out: io.NewOffsetWriter(tmp, 0)}
-	}
-	t, err := tartree.Read(d, spool, o)
-	if err == nil {
-		_, err = io.Copy(io.Discard, d) // the digest covers what is behind the end of the archive, too
-	}
-	if err = errors.Join(err, d.Close()); err != nil {
-		return fail(err)
+		return &spoolFile{at: tmp, out: io.NewOffsetWriter(tmp, 0)}, nil
+	}, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	m.layers = append(m.layers, t)
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+	return nil
 }
 
 // spoolFile is a tree.Spool: it leaves data in a plain tar, or appends it to a file.

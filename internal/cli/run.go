@@ -175,7 +175,7 @@ func (e *env) runImage(j *runJob, o oci.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	blobs, err := e.convertLayers(j, im, s)
+	blobs, err := e.convertLayers(j, im, s.blobs())
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,9 @@ type source struct {
 	path string
 	kind sourceKind
 	file *os.File
-	size int64 // of a regular file, else -1
+	off  int64       // where the input begins: stdin may stand anywhere in its file
+	size int64       // of a regular file from there on, else -1
+	at   io.ReaderAt // a regular file from there on, else nil
 }
 
 // openSource opens an input and looks what it is; "-" is stdin.
@@ -48,26 +50,39 @@ func (e *env) openSource(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case st.IsDir():
+	if st.IsDir() {
 		s.kind = sourceDir
-	case st.Mode().IsRegular():
-		s.size = st.Size()
-		fallthrough
-	default:
-		if isImage(s.file) {
-			s.kind = sourceImage
-		}
+		return s, nil
+	}
+	if off, err := s.file.Seek(0, io.SeekCurrent); err == nil { // else it is a pipe, and begins where it is
+		s.off = off
+	}
+	if st.Mode().IsRegular() {
+		s.size = max(0, st.Size()-s.off)
+		s.at = io.NewSectionReader(s.file, s.off, s.size)
+	}
+	if isImage(s.file, s.off) {
+		s.kind = sourceImage
 	}
 	return s, nil
 }
 
+// openImage opens an input that is an EROFS image.
+func (s *source) openImage(devices []string) (*imageFile, error) {
+	path := s.path
+	if path == "-" {
+		path = "/dev/stdin" // an image redirected to stdin can be read anywhere
+	}
+	return openImage(path, s.off, devices)
+}
+
 func (s *source) close() { _ = s.file.Close() }
 
-// isImage looks for the superblock's magic number. A pipe cannot be looked into and is no image.
-func isImage(r io.ReaderAt) bool {
+// isImage looks for the superblock's magic number of an image that begins at off. A pipe cannot be
+// looked into and is no image.
+func isImage(r io.ReaderAt, off int64) bool {
 	var magic [4]byte
-	_, err := r.ReadAt(magic[:], disk.SuperOffset)
+	_, err := r.ReadAt(magic[:], off+disk.SuperOffset)
 	return err == nil && uint32(magic[0])|uint32(magic[1])<<8|uint32(magic[2])<<16|uint32(magic[3])<<24 == disk.Magic
 }
 

@@ -9,15 +9,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/internal/mount"
 )
 
 // state is the directory that run keeps converted layers and running containers in:
 //
-//	blobs/sha256/ab/<hex>.erofs   a layer, by its diffID; never changed once it is there
-//	run/<id>/                     a container; see container. Removed when it ends
+//	blobs/       converted layers, see convert.Blobs
+//	run/<id>/    a container, see container. Removed when it ends
 type state struct{ dir string }
 
 // defaultState is /var/lib/lamina for root, else where the XDG base directory specification puts data.
@@ -41,7 +40,7 @@ func openState(dir string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{"blobs/sha256", "run"} {
+	for _, sub := range []string{"blobs", "run"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
@@ -49,11 +48,7 @@ func openState(dir string) (*state, error) {
 	return &state{dir}, nil
 }
 
-// blob is the path of a converted layer.
-func (s *state) blob(diffID digest.Digest) string {
-	hex := diffID.Encoded()
-	return filepath.Join(s.dir, "blobs", diffID.Algorithm().String(), hex[:2], hex+".erofs")
-}
+func (s *state) blobs() convert.Blobs { return convert.Blobs{Dir: filepath.Join(s.dir, "blobs")} }
 
 // container is the directory of a running container:
 //
@@ -72,25 +67,56 @@ type container struct {
 
 func (c *container) path(name string) string { return filepath.Join(c.dir, name) }
 
-// newContainer makes and locks the directory of a new container.
+// maxTries bounds how often a directory is made again that a sweep of another process removed.
+const maxTries = 100
+
+// newContainer makes and locks the directory of a new container. Another process may take it for one that
+// was left behind, until it is locked: then the next one is tried.
 func (s *state) newContainer() (*container, error) {
-	var b [6]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return nil, err
+	for range maxTries {
+		var b [6]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, err
+		}
+		c := &container{id: hex.EncodeToString(b[:])}
+		c.dir = filepath.Join(s.dir, "run", c.id)
+		if err := os.Mkdir(c.dir, 0o700); err != nil {
+			return nil, err
+		}
+		ok, err := c.claim()
+		if err == nil && !ok {
+			continue // whoever swept it removes it
+		}
+		if err == nil {
+			err = c.makeDirs()
+		}
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(c.dir))
+		}
+		return c, nil
 	}
-	c := &container{id: hex.EncodeToString(b[:])}
-	c.dir = filepath.Join(s.dir, "run", c.id)
-	if err := os.Mkdir(c.dir, 0o700); err != nil {
-		return nil, err
-	}
-	err := c.makeDirs()
-	if err == nil {
-		c.lock, err = lockFile(c.path("lock"), true)
+	return nil, fmt.Errorf("%s: new directories disappear again and again", filepath.Join(s.dir, "run"))
+}
+
+// claim locks a directory that was just made. It returns false if somebody else has locked or removed it.
+func (c *container) claim() (bool, error) {
+	lock, err := lockFile(c.path("lock"), true)
+	if errors.Is(err, errLocked) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.dir))
+		return false, err
 	}
-	return c, nil
+	mine, err := lock.Stat()
+	if err != nil {
+		return false, errors.Join(err, lock.Close())
+	}
+	// The file may have lost its name between open and lock.
+	if there, err := os.Lstat(c.path("lock")); err != nil || !os.SameFile(mine, there) {
+		return false, lock.Close()
+	}
+	c.lock = lock
+	return true, nil
 }
 
 // root is what is to be mounted for the container.
@@ -132,7 +158,10 @@ func (s *state) sweep(runtime string) error {
 		}
 		c.lock, err = lockFile(c.path("lock"), false)
 		switch {
-		case errors.Is(err, errLocked), errors.Is(err, fs.ErrNotExist): // running, or about to
+		case errors.Is(err, errLocked): // running
+			continue
+		case errors.Is(err, fs.ErrNotExist): // about to run, or killed then: the lock comes first
+			_ = os.Remove(c.dir) // does nothing unless it is empty
 			continue
 		case err != nil:
 			return fmt.Errorf("%s: %w", c.dir, err)

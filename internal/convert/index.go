@@ -5,21 +5,31 @@ import (
 	"os"
 
 	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/internal/durable"
 	"github.com/laminafs/lamina/mkfs"
 )
 
 // Index reads a layer and writes to out a tar index: metadata only, to be mounted with the uncompressed
 // tar as its device.
 func Index(in io.Reader, out mkfs.File, o Options) (Result, error) {
-	return index(in, out, nil, o)
+	return writeIndex(in, out, nil, o)
 }
 
-func index(in io.Reader, out mkfs.File, also func([]byte) error, o Options) (Result, error) {
+// IndexAndTar is Index that writes the uncompressed tar, every byte of it, on the way: what the index
+// is to be mounted with.
+func IndexAndTar(in io.Reader, index mkfs.File, tar io.Writer, o Options) (Result, error) {
+	return writeIndex(in, index, func(b []byte) error {
+		_, err := tar.Write(b)
+		return err
+	}, o)
+}
+
+func writeIndex(in io.Reader, out mkfs.File, also func([]byte) error, o Options) (Result, error) {
 	w, err := mkfs.NewIndex(out, o.Mkfs)
 	if err != nil {
 		return Result{}, err
 	}
-	r, t, err := read(in, w, also, o)
+	r, t, err := read(in, fixed(w), also, o)
 	if err != nil {
 		_ = w.Close()
 		return r, err
@@ -38,17 +48,14 @@ func index(in io.Reader, out mkfs.File, also func([]byte) error, o Options) (Res
 // The tar goes to out while it streams. Then the index is inserted before it: by the file system where
 // it can (ext4, xfs: fallocate(FALLOC_FL_INSERT_RANGE)), else by copying.
 func IndexedTar(in io.Reader, out *os.File, o Options) (Result, error) {
-	tmp, err := os.CreateTemp(o.Mkfs.TempDir, ".lamina-index-*")
+	tmp, err := durable.Temp(o.Mkfs.TempDir)
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() {
-		_ = tmp.Close()
-		_ = os.Remove(tmp.Name())
-	}()
+	defer func() { _ = tmp.Close() }() // nothing in it is to be kept
 	var pos int64
 	o.Mkfs.SizeAlign = insertAlign
-	r, err := index(in, tmp, func(b []byte) error {
+	r, err := writeIndex(in, tmp.File, func(b []byte) error {
 		n, err := out.WriteAt(b, pos)
 		pos += int64(n)
 		return err

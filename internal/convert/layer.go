@@ -25,6 +25,9 @@ type Options struct {
 	Mkfs mkfs.Options    // a zero UUID is derived from the diffID
 	Tar  tartree.Options // how the archive is read
 
+	// DiffID, if set, is what the digest of the uncompressed tar must be; if not, it is a *DigestError.
+	DiffID string
+
 	// Edit, if set, may change the tree before the metadata is written.
 	Edit func(*tree.Tree) error
 }
@@ -45,7 +48,7 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r, t, err := read(in, w, nil, o)
+	r, t, err := read(in, fixed(w), nil, o)
 	if err != nil {
 		_ = w.Close()
 		return r, err
@@ -57,9 +60,18 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 	return r, err
 }
 
-// read parses the layer into a tree, its files into spool. It reads in to the end.
-// Every window goes to also, if that is not nil, before it is parsed.
-func read(in io.Reader, spool tree.Spool, also func([]byte) error, o Options) (Result, *tree.Tree, error) {
+// Tree reads a layer into a tree, its files into the spool that spools returns once the compression is
+// known. It reads in to its end, and fills all of Result but Summary.
+func Tree(in io.Reader, spools func(tartree.Compression) (tree.Spool, error), o Options) (Result, *tree.Tree, error) {
+	return read(in, spools, nil, o)
+}
+
+func fixed(s tree.Spool) func(tartree.Compression) (tree.Spool, error) {
+	return func(tartree.Compression) (tree.Spool, error) { return s, nil }
+}
+
+// read is Tree; every window goes to also, if that is not nil, before it is parsed.
+func read(in io.Reader, spools func(tartree.Compression) (tree.Spool, error), also func([]byte) error, o Options) (Result, *tree.Tree, error) {
 	var r Result
 	sum := &digest{Hash: sha256.New()}
 	d, compression, err := tartree.DecompressTap(in, sum)
@@ -69,7 +81,11 @@ func read(in io.Reader, spool tree.Spool, also func([]byte) error, o Options) (R
 	r.Compression = compression
 	o.Tar.Stats = &r.Stats
 	w := &windows{src: d.(tartree.Windower), also: also}
-	t, err := tartree.Read(w, spool, o.Tar)
+	spool, err := spools(compression)
+	var t *tree.Tree
+	if err == nil {
+		t, err = tartree.Read(w, spool, o.Tar)
+	}
 	if err == nil {
 		err = w.drain()
 	}
@@ -77,6 +93,12 @@ func read(in io.Reader, spool tree.Spool, also func([]byte) error, o Options) (R
 		return r, nil, err
 	}
 	r.DiffID, r.TarSize = "sha256:"+hex.EncodeToString(sum.Sum(nil)), sum.size
+	if o.DiffID != "" && o.DiffID != r.DiffID {
+		return r, nil, &DigestError{Got: r.DiffID, Want: o.DiffID}
+	}
+	if err := w.checkEnd(&r, &o); err != nil {
+		return r, nil, err
+	}
 	if o.Edit != nil {
 		err = o.Edit(t)
 	}
@@ -97,36 +119,4 @@ type digest struct {
 func (d *digest) Write(b []byte) (int, error) {
 	d.size += int64(len(b))
 	return d.Hash.Write(b)
-}
-
-// windows passes the windows of src on and shows them to also.
-type windows struct {
-	src  tartree.Windower
-	also func([]byte) error
-}
-
-// NextWindow implements tartree.Windower.
-func (w *windows) NextWindow() ([]byte, error) {
-	b, err := w.src.NextWindow()
-	if len(b) > 0 && w.also != nil {
-		if err := w.also(b); err != nil {
-			return nil, err
-		}
-	}
-	return b, err
-}
-
-// Read implements io.Reader for those who take no windows; tartree does.
-func (w *windows) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
-
-// drain reads what the parser left behind the end of the archive.
-func (w *windows) drain() error {
-	for {
-		if _, err := w.NextWindow(); err != nil {
-			if err == io.EOF {
-				return nil
-			}
-			return err
-		}
-	}
 }

@@ -1,0 +1,61 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/laminafs/lamina/tartree"
+)
+
+// tarBlock is the unit of a tar; two blocks of zeros are its end mark.
+const tarBlock = 512
+
+// windows passes the windows of src on, shows them to also, and remembers how the stream ends.
+type windows struct {
+	src  tartree.Windower
+	also func([]byte) error
+	last []byte // the last block so far, or all if there is less
+}
+
+// NextWindow implements tartree.Windower.
+func (w *windows) NextWindow() ([]byte, error) {
+	b, err := w.src.NextWindow()
+	if len(b) > 0 && w.also != nil {
+		if err := w.also(b); err != nil {
+			return nil, err
+		}
+	}
+	w.last = append(w.last, b[max(0, len(b)-tarBlock):]...)
+	w.last = append(w.last[:0], w.last[max(0, len(w.last)-tarBlock):]...)
+	return b, err
+}
+
+// Read implements io.Reader for those who take no windows; tartree does.
+func (w *windows) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// drain reads what the parser left behind the end of the archive.
+func (w *windows) drain() error {
+	for {
+		if _, err := w.NextWindow(); err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// checkEnd tells of streams that may have lost their end. A producer that dies before its first byte
+// leaves an empty stream, one that dies between two entries an archive without an end mark: neither
+// breaks the format. What is compressed or has the expected digest is known to be whole.
+func (w *windows) checkEnd(r *Result, o *Options) error {
+	switch {
+	case o.DiffID != "" || r.Stats.End < r.TarSize:
+	case r.TarSize == 0 && r.Compression == tartree.None:
+		return &tartree.Error{Off: 0, Why: "the stream is empty, not even an empty archive", Kind: tartree.ErrArchive}
+	case o.Tar.Warn != nil && (len(w.last) == 0 || len(bytes.Trim(w.last, "\x00")) > 0):
+		o.Tar.Warn(tartree.Warning{Off: r.TarSize, Text: "the archive has no end mark: it may have been cut off"})
+	}
+	return nil
+}
