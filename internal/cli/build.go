@@ -254,6 +254,9 @@ func (e *env) convertImage(j *buildJob, src *source, out *output, p *progress, r
 		return err
 	}
 	defer im.close()
+	if err := im.complete(); err != nil {
+		return err
+	}
 	t, err := im.Tree()
 	if err != nil {
 		return err

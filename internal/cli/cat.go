@@ -28,6 +28,9 @@ func newCat(e *env) *cobra.Command {
 				if err == nil {
 					err = e.copyFile(i)
 				}
+				if missing := im.complete(); err != nil && missing != nil {
+					err = missing
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", args[0], printable(p), err)
 				}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,7 +27,9 @@ func newExtract(e *env) *cobra.Command {
 		Short: "Write the files of an image into a directory",
 		Long: `Write the files of an image into a directory, with owners, times, extended attributes, hard links,
 devices and holes as far as the rights of the caller go. With PATH, only these files and directories,
-each at the same path below DIR. Nothing is written outside of DIR, whatever links are in it.`,
+each at the same path below DIR. Nothing is written outside of DIR, whatever links are in it. An image
+that lamina cannot read whole is refused before anything is written; if writing fails half-way, DIR is
+left half filled.`,
 		Example: "  lamina extract layer.erofs rootfs\n  lamina extract layer.erofs . etc/ssl usr/bin/openssl",
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -37,13 +40,16 @@ each at the same path below DIR. Nothing is written outside of DIR, whatever lin
 			defer im.close()
 			dir = args[1]
 			t, err := im.Tree()
+			if err == nil {
+				err = im.complete()
+			}
 			if err == nil && len(args) > 2 {
 				t, err = part(t, args[2:])
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return e.extractTree(t, dir, flags)
+			return e.extractTree(args[0], t, dir, flags)
 		},
 	}
 	f := cmd.Flags()
@@ -55,17 +61,40 @@ each at the same path below DIR. Nothing is written outside of DIR, whatever lin
 	return cmd
 }
 
-// extractTree writes a tree into a directory and warns of what could not be kept.
-func (e *env) extractTree(t *tree.Tree, dir string, flags extractFlags) error {
+// extractTree writes the tree of an image into a directory and warns of what could not be kept. Nothing is
+// written if files are of a kind that cannot be read.
+func (e *env) extractTree(image string, t *tree.Tree, dir string, flags extractFlags) error {
+	if err := readable(t); err != nil {
+		return fmt.Errorf("%s: %w", image, err)
+	}
 	for _, n := range t.Inodes() {
 		if n.Content != nil {
 			n.Content = cancelContent{e.ctx, n.Content}
 		}
 	}
-	return dirtree.Extract(t, dir, dirtree.ExtractOptions{
+	err := dirtree.Extract(t, dir, dirtree.ExtractOptions{
 		Overwrite: flags.overwrite, NoOwners: flags.noOwners, NoWhiteouts: flags.noWhiteouts,
 		Warn: func(w dirtree.Warning) { e.warn("%s: %s", dir, w) },
 	})
+	if err != nil {
+		return fmt.Errorf("%s: to %s: %w", image, dir, err)
+	}
+	return nil
+}
+
+// readable refuses a tree with files whose layout is not supported: the first byte tells. Other failures
+// come when the data is read.
+func readable(t *tree.Tree) error {
+	var b [1]byte
+	for _, n := range t.Inodes() {
+		if n.Content == nil || n.Size == 0 {
+			continue
+		}
+		if _, err := n.Content.ReadAt(b[:], 0); errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancelContent fails once the command is cancelled.

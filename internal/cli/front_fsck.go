@@ -151,6 +151,9 @@ func (f *fsckFront) extractTo(e *env, im *imageFile) error {
 		return err
 	}
 	t, err := im.Tree()
+	if err == nil {
+		err = im.complete()
+	}
 	if err != nil {
 		return err
 	}
@@ -158,6 +161,9 @@ func (f *fsckFront) extractTo(e *env, im *imageFile) error {
 		if t, err = f.subtree(e, im, t); err != nil {
 			return err
 		}
+	}
+	if err := readable(t); err != nil {
+		return err
 	}
 	o := dirtree.ExtractOptions{
 		Overwrite: f.overwrite, NoOwners: !f.owner,

@@ -140,6 +140,9 @@ func (m *merger) add(layer string, o tartree.Options) error {
 			return err
 		}
 		m.open = append(m.open, im)
+		if err := im.complete(); err != nil {
+			return usagef("%s: has its data in another file; merge what lamina build makes of it", layer)
+		}
 		return m.addTree(layer, im.Image)
 	}
 	return m.addTar(layer, src.file, src.at, convert.Options{Tar: o})

@@ -56,7 +56,7 @@ Exit codes:
 	root.AddCommand(&cobra.Command{
 		Use:   "exit-codes",
 		Short: "The table of exit codes",
-		Long:  "Exit codes:\n\n" + exitCodesText() + "\nA failing command prints one line to stderr: what, where, why. It leaves no partial output.",
+		Long:  "Exit codes:\n\n" + exitCodesText() + "\nA failing command prints one line to stderr: what, where, why. Outputs are whole or not there at all, but for\na directory that extract was filling and what went to a pipe or a device already: they may be left half filled.",
 	})
 	return root
 }

@@ -136,7 +136,12 @@ func openImage(path string, offset int64, devices []string) (*imageFile, error) 
 
 // read makes Image of opened files.
 func (im *imageFile) read() (err error) {
-	im.Image, err = erofs.Open(im.image, im.devices...)
+	if im.Image, err = erofs.Open(im.image, im.devices...); err == nil || len(im.devices) == 0 {
+		return err
+	}
+	if s, serr := im.super(); serr == nil && s.extra() != len(im.devices) {
+		return usagef("%s given, the image has %d", plural(len(im.devices), "--device"), s.extra())
+	}
 	return err
 }
 

@@ -78,6 +78,9 @@ func (m *measured) Write(p []byte) (int, error) {
 }
 
 func (e *env) writeTar(im *imageFile, out string, o tartree.WriteOptions, asJSON bool) error {
+	if err := im.complete(); err != nil {
+		return err
+	}
 	t, err := im.Tree()
 	if err != nil {
 		return err
