@@ -14,11 +14,12 @@ This is lamina; it writes uncompressed images and understands these options of e
  -L volume-label       set the volume label (maximum 15 bytes)
  -T#                   set a fixed UNIX timestamp
     --all-time         the timestamp is applied to all files (default)
-    --mkfs-time        the timestamp is applied as build time only
+    --mkfs-time        the timestamp is applied as build time only, which these images
+                       do not record: -T then has no effect
  -UX                   use a given UUID, or clear, random (default: derived from the input)
  --all-root            make all files owned by root
  --aufs                replace aufs special files with overlayfs metadata
- --blobdev=X           specify an extra device X to store chunked data
+ --blobdev=X           specify an extra device X to store chunked data (needs --chunksize)
  --chunksize=#         generate chunk-based files with #-byte chunks
  --exclude-path=X      leave out the file X (X = exact literal path)
  --exclude-regex=X     leave out files that match X (X = regular expression)

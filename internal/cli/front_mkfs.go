@@ -84,18 +84,33 @@ func (f *mkfsFront) complete(operands []string) error {
 	}
 	o := &f.job.options
 	if f.index {
-		o.Mkfs.BlockSize = 0 // as the original, which takes 512 whatever -b says
+		o.Mkfs.BlockSize = 512 // as the original, whatever -b says
 	} else if !f.inline {
 		o.Mkfs.Inline = mkfs.InlineNone
 	}
-	o.Mkfs.SizeAlign = f.alignBlocks * int64(max(o.Mkfs.BlockSize, 4096))
+	o.Mkfs.SizeAlign = f.alignBlocks * f.blockSize()
 	f.job.exclude = f.excluded()
 	f.whiteouts()
 	f.owner()
 	if err := f.times(); err != nil {
 		return err
 	}
-	return joinUsage(o.Mkfs.Validate())
+	check := o.Mkfs
+	if f.job.blob != "" {
+		check.Blob = nowhere{}
+	}
+	return joinUsage(check.Validate())
+}
+
+// blockSize is that of the image, in bytes.
+func (f *mkfsFront) blockSize() int64 {
+	switch {
+	case f.index:
+		return 512
+	case f.job.options.Mkfs.BlockSize == 0:
+		return 4096
+	}
+	return int64(f.job.options.Mkfs.BlockSize)
 }
 
 // excluded joins --exclude-path and --exclude-regex.

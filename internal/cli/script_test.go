@@ -45,7 +45,7 @@ func runScripts(t *testing.T, dir string, vars map[string]string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mktar": mktar, "mkoci": mkoci, "compress": compress, "exits": exits, "errline": errline, "digest": wantDigest,
-			"truncate": truncate, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
+			"truncate": truncate, "multiple": multiple, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
 		},
 	})
 }
@@ -139,6 +139,18 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	st, err := os.Stat(name)
 	ts.Check(err)
 	ts.Check(os.Truncate(name, st.Size()-n))
+}
+
+// multiple wants the size of a file to be a multiple of a number: multiple FILE N.
+func multiple(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, len(args) == 2, "multiple FILE N")
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	st, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if (st.Size() > 0 && st.Size()%n == 0) == neg {
+		ts.Fatalf("%s has %d bytes", args[0], st.Size())
+	}
 }
 
 // poke writes a byte: poke FILE OFFSET VALUE.

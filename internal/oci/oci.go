@@ -69,6 +69,8 @@ const (
 	maxLayers   = 1000
 	maxNesting  = 4 // of indexes in indexes
 	maxEntries  = 1 << 17
+	maxName     = 4096     // of an archive's entry or link; nothing in an image has longer ones
+	maxNames    = 32 << 20 // of all of them together
 )
 
 // Open finds an image and reads its manifest and config. ref is "KIND:PATH[:TAG]"; without KIND, the

@@ -58,6 +58,7 @@ func (d dirStore) open(name string) (io.ReadCloser, int64, error) {
 type archive struct {
 	file    *os.File
 	entries map[string]entry
+	names   int // bytes of names and links
 }
 
 // entry is a file of an archive, or a link to another one.
@@ -103,8 +104,17 @@ func (a *archive) index() error {
 	}
 }
 
+// add takes an entry in. One whose name or link is too long is left out: no manifest refers to it.
 func (a *archive) add(h *tar.Header) error {
-	name := clean(h.Name)
+	if len(h.Name) > maxName || len(h.Linkname) > maxName {
+		return nil
+	}
+	// A cleaned link has at most the length of both. What is replaced in the map counts too: it is a bound.
+	if a.names += 2*len(h.Name) + len(h.Linkname); a.names > maxNames {
+		return &Error{a.file.Name(), "archive", fmt.Sprintf("names of more than %d bytes", maxNames)}
+	}
+	// The header's strings are parts of what may be a megabyte of extended header.
+	name := strings.Clone(clean(h.Name))
 	switch h.Typeflag {
 	case tar.TypeReg:
 		if sparse(h) {
@@ -116,9 +126,9 @@ func (a *archive) add(h *tar.Header) error {
 		}
 		a.entries[name] = entry{off: off, size: h.Size}
 	case tar.TypeSymlink:
-		a.entries[name] = entry{link: clean(path.Join(path.Dir(name), h.Linkname))}
+		a.entries[name] = entry{link: strings.Clone(clean(path.Join(path.Dir(name), h.Linkname)))}
 	case tar.TypeLink:
-		a.entries[name] = entry{link: clean(h.Linkname)}
+		a.entries[name] = entry{link: strings.Clone(clean(h.Linkname))}
 	}
 	return nil
 }
