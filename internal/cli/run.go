@@ -33,14 +33,17 @@ type runJob struct {
 
 const runLong = `Run a command in an OCI image: its layers become EROFS images in the state directory, each once, are
 mounted by the kernel and joined by overlayfs, and a runtime (runc) starts the command with the
-image's configuration. What the command writes is gone afterwards.
+image's configuration. What the command writes is gone afterwards. Converted layers are kept. One
+whose length or superblock is wrong is made again; beyond that, what is in the state directory is
+trusted: the data of layers is not verified at each start.
 
 IMAGE is oci-archive:FILE, docker-archive:FILE or oci:DIR, with :TAG behind it if there are several
 images. Digests of manifest, config and layers are verified. Mounts live in a mount namespace of
 their own, so nothing is left of them however lamina ends. Needs root.
 
 Signals go to the command. SIGTERM and SIGHUP, and SIGINT without a terminal, end it after ten seconds
-if it does not end by itself. The exit code is that of the command, 125 if it could not be started.`
+if it does not end by itself. The exit code is that of the command; 125 if it could not be started,
+whatever the reason: also if the image is missing (5 elsewhere), corrupt (3) or not supported (4).`
 
 func newRun(e *env) *cobra.Command {
 	j := &runJob{}

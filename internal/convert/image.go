@@ -2,10 +2,8 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +38,7 @@ type ImagePlan struct {
 	missing []int
 }
 
-// Plan looks which layers of an image have no blob yet. It changes nothing.
+// Plan looks which layers of an image have no whole blob yet. It changes nothing.
 func (b Blobs) Plan(im *oci.Image) (*ImagePlan, error) {
 	// One conversion keeps about two processors busy.
 	p := &ImagePlan{im: im, Workers: max(1, runtime.GOMAXPROCS(0)/2)}
@@ -49,14 +47,17 @@ func (b Blobs) Plan(im *oci.Image) (*ImagePlan, error) {
 		l := &im.Layers[i]
 		path := b.Path(l)
 		p.Blobs = append(p.Blobs, path)
-		_, err := os.Stat(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if err == nil || seen[path] {
+		if seen[path] {
 			continue
 		}
 		seen[path] = true
+		whole, err := isWhole(path)
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			continue
+		}
 		p.missing = append(p.missing, i)
 		p.Bytes += l.Size
 	}
