@@ -59,37 +59,50 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func TestInterruptedBuildLeavesNothing(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
-		dir := t.TempDir()
-		cmd := lamina(t, dir, "build", "-o", "out.erofs", "-")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
+func TestInterruptedCommandsLeaveNothing(t *testing.T) {
+	for _, args := range [][]string{
+		{"build", "-o", "out.erofs", "-"},
+		{"build", "-o", "out.erofs", "--tar-index", "--single-file", "-"},
+		{"build", "-o", "out.erofs", "--tar-index", "--tar-out", "out.tar", "-"},
+		{"merge", "-o", "out.erofs", "-"},
+	} {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+			interrupted(t, sig, args)
 		}
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		if err := w.WriteHeader(&tar.Header{Name: "file", Size: 10 << 20, Mode: 0o644}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := in.Write(append(b.Bytes(), make([]byte, 4<<20)...)); err != nil { // returns once it has been read
-			t.Fatal(err)
-		}
-		if err := cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-		code := exitOf(t, cmd)
-		if sig != syscall.SIGKILL && code != exitSignal+int(sig) {
-			t.Errorf("%v: exit code %d: %s", sig, code, &stderr)
-		}
-		if left, _ := os.ReadDir(dir); len(left) != 0 {
-			t.Errorf("%v: left: %v", sig, left)
-		}
+	}
+}
+
+// interrupted gives a command half a layer, then a signal. Its temporary files lie beside its output.
+func interrupted(t *testing.T, sig syscall.Signal, args []string) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := lamina(t, dir, args...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: "file", Size: 10 << 20, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write(append(b.Bytes(), make([]byte, 4<<20)...)); err != nil { // returns once it has been read
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	code := exitOf(t, cmd)
+	if sig != syscall.SIGKILL && code != exitSignal+int(sig) {
+		t.Errorf("%v: %v: exit code %d: %s", args, sig, code, &stderr)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("%v: %v: left: %v", args, sig, left)
 	}
 }
 
