@@ -104,16 +104,17 @@ loop:
 			count -= distBits
 			e = dist[sub(e, bits)&(distSize-1)]
 		}
-		distance := value(e, bits)
-		if e&isSpecial != 0 || distance > op-l.first {
-			l.status = farMatch
-			if e&isSpecial != 0 {
-				l.status = badDist
-			}
+		if e&isSpecial != 0 {
+			l.status = badDist
 			break
 		}
+		distance := value(e, bits)
 		bits >>= e & 63
 		count -= uint(e & 63)
+		if distance > op-l.first {
+			l.status = farMatch
+			break
+		}
 		match(buf, op, distance, length)
 		op += length
 	}

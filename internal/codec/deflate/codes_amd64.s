@@ -185,9 +185,9 @@ special:
 	JZ   length
 
 endorbad:
+	CONSUME
 	TESTL $const_blockEnd, AX
 	JZ   bad
-	CONSUME
 	MOVL $const_blockIsOver, AX
 	JMP  done
 
