@@ -45,8 +45,10 @@ type buildResult struct {
 const buildLong = `Convert a layer or a directory into an EROFS image.
 
 INPUT is a tar, plain or compressed with gzip or zstd (seen by its first bytes; - is stdin), a
-directory, or an EROFS image, which is laid out anew. Same input and flags give the same bytes. OUT
-is written beside its place, synced and renamed: it is there whole or not at all.
+directory, or an EROFS image, which is laid out anew. Same input and flags give the same bytes. The
+UUID names the input: it is derived from the digest of the tar, or from the metadata if there is none.
+With -U clear a directory and the tar of it (sorted by name) give the same image. OUT is written
+beside its place, read back, synced and renamed: it is there whole or not at all.
 
 With --tar-index the image has metadata only and refers to the uncompressed tar as its device.
 INPUT, if it is an uncompressed tar, is that device and nothing is copied; else --tar-out says where

@@ -23,7 +23,7 @@ type imageFlags struct {
 
 func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.blockSize, "block-size", "b", "4096", "block size in bytes, 512 to 64K")
-	fs.StringVarP(&f.uuid, "uuid", "U", "digest", "UUID, or clear, random, digest: derived from the input, a tar and a directory of the same tree differ in it")
+	fs.StringVarP(&f.uuid, "uuid", "U", "digest", "UUID, or digest (names the input), clear, random")
 	fs.StringVarP(&f.label, "label", "L", "", "volume label, at most 15 bytes")
 	fs.StringVar(&f.inline, "inline", "tails", "tails of files stored behind their inode: tails, none")
 	fs.StringVar(&f.inlineMax, "inline-max", "0", "longest tail that is inlined (0: the best measured)")
