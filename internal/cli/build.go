@@ -3,6 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -154,6 +157,9 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 		return r, err
 	}
 	src, err := e.openSource(j.input)
+	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(ociKinds, func(k string) bool { return strings.HasPrefix(j.input, k) }) {
+		return r, usagef("%s: is an OCI image: lamina merge makes one EROFS image of it, lamina run runs it", j.input)
+	}
 	if err != nil {
 		return r, err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -55,6 +56,11 @@ func newMount(e *env) *cobra.Command {
 
 // mount plans and mounts; the scratch directory is gone afterwards.
 func (e *env) mount(j *mountJob) (err error) {
+	if !j.dryRun {
+		if err := mayMount(j.images[0]); err != nil {
+			return err
+		}
+	}
 	r, err := j.root()
 	if err != nil {
 		return err
@@ -66,7 +72,7 @@ func (e *env) mount(j *mountJob) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.Remove(r.Scratch)) }()
 		if k, err = mount.Probe(r.Scratch); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", j.images[0], err)
 		}
 	}
 	k.FileBacked = k.FileBacked && !j.loop
@@ -80,6 +86,34 @@ func (e *env) mount(j *mountJob) (err error) {
 	}
 	for _, s := range steps {
 		fmt.Fprintln(e.stdout, s)
+	}
+	return nil
+}
+
+// mayMount says early, for a caller that is not root, that root is needed.
+func mayMount(image string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if _, err := mount.Probe(os.TempDir()); errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: needs root: %w", image, err)
+	}
+	return nil
+}
+
+// mountable refuses what the kernel would refuse with an error that says little: files that are no images,
+// and images whose devices are not those that they need. What lamina cannot read, the kernel may.
+func mountable(l *mount.Layer) error {
+	im, err := openImage(l.Image, 0, l.Devices)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer im.close()
+	if err := im.complete(); err != nil {
+		return fmt.Errorf("%s: %w", l.Image, err)
 	}
 	return nil
 }
@@ -110,6 +144,14 @@ func (j *mountJob) root() (mount.Root, error) {
 			return r, err
 		}
 		*p = abs
+	}
+	if st, err := os.Stat(r.Target); err == nil && !st.IsDir() {
+		return r, usagef("%s: is not a directory to mount at", j.target)
+	}
+	for n := range j.images {
+		if err := mountable(&mount.Layer{Image: j.images[n], Devices: j.devices}); err != nil {
+			return r, err
+		}
 	}
 	return r, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -90,6 +92,7 @@ func newRun(e *env) *cobra.Command {
 	fs.StringVar(&j.options.Hostname, "hostname", "", "host name (default: the container's id)")
 	fs.StringVar(&j.network, "network", "none", "network: none (loopback only), host")
 	fs.BoolVar(&j.options.ReadOnly, "read-only", false, "make the root read-only")
+	fs.BoolP("interactive", "i", false, "nothing: the command has our stdin always (for those who write -it)")
 	fs.BoolVarP(&j.tty, "tty", "t", false, "give the command a terminal (default: if stdin and stdout are one)")
 	fs.BoolVar(&j.remove, "rm", true, "remove what the command wrote; else it stays in STATE/run/ID.upper")
 	fs.BoolVar(&j.options.NoCgroup, "no-cgroup", false, "leave cgroups alone")
@@ -162,11 +165,20 @@ func (e *env) run(j *runJob) error {
 
 func (e *env) runImage(j *runJob, o oci.Options) (err error) {
 	e.undoes.Store(true)
+	if err := mayMount(j.ref); err != nil {
+		return err
+	}
+	if _, err := exec.LookPath(j.runtime); err != nil {
+		return fmt.Errorf("--runtime %s: %w", j.runtime, errors.Unwrap(err))
+	}
 	im, err := oci.Open(j.ref, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, im.Close()) }()
+	if arch := im.Config.Architecture; arch != "" && arch != runtime.GOARCH {
+		e.warn("%s: the image is for %s, this machine is %s", j.ref, arch, runtime.GOARCH)
+	}
 	s, err := openState(j.state)
 	if err != nil {
 		return err
@@ -176,7 +188,7 @@ func (e *env) runImage(j *runJob, o oci.Options) (err error) {
 	}
 	k, err := mount.Probe(s.dir) // before the work: without the right to mount it would be in vain
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", j.ref, err)
 	}
 	blobs, err := e.convertLayers(j, im, s.blobs())
 	if err != nil {

@@ -256,7 +256,11 @@ func mkoci(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		return b
 	}
-	cd, cn := add(doc(map[string]any{"os": "linux", "architecture": runtime.GOARCH, "config": config,
+	arch := ts.Getenv("ARCH")
+	if arch == "" {
+		arch = runtime.GOARCH
+	}
+	cd, cn := add(doc(map[string]any{"os": "linux", "architecture": arch, "config": config,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs}}))
 	if strings.HasSuffix(args[0], ".docker.tar") {
 		blobs["manifest.json"] = doc([]any{map[string]any{

@@ -132,6 +132,24 @@ func fits(have, want v1.Platform) bool {
 		(want.Variant == "" || have.Variant == want.Variant)
 }
 
+// isFor refuses an image whose config names another platform. A config may leave the variant out.
+func (im *Image) isFor(p v1.Platform) error {
+	have := im.Config.Platform
+	if have.Architecture == "" {
+		return nil
+	}
+	if have.OS == "" {
+		have.OS = "linux"
+	}
+	if have.Variant == "" {
+		p.Variant = ""
+	}
+	if !fits(have, p) {
+		return fmt.Errorf("oci: %s: the image is for %s, not %s: %w", im.ref, platformText(have), platformText(p), errors.ErrUnsupported)
+	}
+	return nil
+}
+
 func platform(p v1.Platform) v1.Platform {
 	if p.OS == "" {
 		p.OS = "linux"

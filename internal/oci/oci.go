@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -60,7 +61,9 @@ type Layer struct {
 
 // Options of Open.
 type Options struct {
-	Platform v1.Platform // which image of an index; the zero value: that of the running system
+	// Platform is which image of an index is wanted; the zero value: that of the running system. If it is
+	// given, an image whose config names another one is an error that matches errors.ErrUnsupported.
+	Platform v1.Platform
 }
 
 // Limits that keep an image from taking memory or time; all are far above what exists.
@@ -81,7 +84,12 @@ func Open(ref string, o Options) (*Image, error) {
 		return nil, err
 	}
 	st, err := openStore(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrInvalid): // says all
+		return nil, err
+	case kind == "" && errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("oci: %q: %w; an image must be oci-archive:FILE, docker-archive:FILE or oci:DIR", ref, fs.ErrNotExist)
+	case err != nil:
 		return nil, fmt.Errorf("oci: %w", err)
 	}
 	im := &Image{ref: ref, store: st}
@@ -92,6 +100,9 @@ func Open(ref string, o Options) (*Image, error) {
 		err = im.readDocker(tag)
 	} else {
 		err = im.readLayout(tag, platform(o.Platform))
+	}
+	if err == nil && o.Platform.Architecture != "" {
+		err = im.isFor(platform(o.Platform))
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

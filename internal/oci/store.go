@@ -75,6 +75,9 @@ func openArchive(name string) (_ *archive, err error) {
 	a := &archive{file: f, entries: make(map[string]entry)}
 	if err := a.index(); err != nil {
 		_ = f.Close()
+		if errors.Is(err, ErrInvalid) { // names the archive
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return a, nil
