@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -137,6 +138,8 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 		return usagef("--single-file and --tar-out need --tar-index")
 	case j.single && j.tarOut != "":
 		return errBothOf("--single-file", "--tar-out")
+	case j.diffID != "" && !diffIDForm.MatchString(j.diffID):
+		return usagef("--diff-id: %q: not sha256: and 64 hexadecimal digits", j.diffID)
 	}
 	o := j.options.Mkfs
 	if j.blob != "" {
@@ -147,6 +150,8 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 
 // errNoDevice: what an index refers to must be there as a file of its own.
 var errNoDevice = usagef("is no plain file with an uncompressed tar from its first byte: --tar-out or --single-file is needed")
+
+var diffIDForm = regexp.MustCompile("^sha256:[0-9a-f]{64}$")
 
 // nowhere stands for the blob device while options are validated.
 type nowhere struct{ mkfs.File }

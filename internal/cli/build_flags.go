@@ -97,7 +97,9 @@ func setUUID(m *mkfs.Options, s string) (err error) {
 		_, err = rand.Read(m.UUID[:])
 		m.UUID[6], m.UUID[8] = m.UUID[6]&0x0f|0x40, m.UUID[8]&0x3f|0x80
 	default:
-		m.UUID, err = parseUUID(s)
+		if m.UUID, err = parseUUID(s); err != nil {
+			return usagef("--uuid: %w", err)
+		}
 		if m.UUID == [16]byte{} {
 			m.NoUUID = true
 		}
@@ -133,22 +135,25 @@ func (f *imageFlags) setOwner(m *mkfs.Options) error {
 		u, g, _ := strings.Cut(f.owner, ":")
 		uid, err := parseID(u)
 		gid, err2 := parseID(g)
+		if err != nil || err2 != nil {
+			return usagef("--owner: %q: not UID:GID, two numbers", f.owner)
+		}
 		m.Owner = func(uint32, uint32) (uint32, uint32) { return uid, gid }
-		return joinUsage(err, err2)
+		return nil
 	}
-	uids, err := parseRanges(f.uidMap)
-	gids, err2 := parseRanges(f.gidMap)
+	uids, err := parseRanges("--uid-map", f.uidMap)
+	gids, err2 := parseRanges("--gid-map", f.gidMap)
 	if len(uids)+len(gids) > 0 {
 		m.Owner = func(u, g uint32) (uint32, uint32) { return mapID(u, uids), mapID(g, gids) }
 	}
 	return joinUsage(err, err2)
 }
 
-func parseRanges(specs []string) (out []idRange, err error) {
+func parseRanges(flag string, specs []string) (out []idRange, err error) {
 	for _, s := range specs {
 		r, err := parseIDRange(s)
 		if err != nil {
-			return nil, err
+			return nil, usagef("%s: %w", flag, err)
 		}
 		out = append(out, r)
 	}

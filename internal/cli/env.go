@@ -113,5 +113,5 @@ func (c *cancelReader) Read(p []byte) (int, error) {
 
 // warn prints a line that is not an error to stderr.
 func (e *env) warn(format string, a ...any) {
-	fmt.Fprintf(e.stderr, "lamina: warning: %s\n", oneLine(fmt.Sprintf(format, a...)))
+	fmt.Fprintf(e.stderr, "lamina: warning: %s\n", oneLine(tidy(fmt.Sprintf(format, a...))))
 }

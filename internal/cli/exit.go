@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/convert"
@@ -138,6 +139,9 @@ func (e *env) report(what string, err error) int {
 	if err == nil || errors.As(err, &code) && code.err == nil {
 		return exitCode(err)
 	}
-	fmt.Fprintf(e.stderr, "%s: %s\n", what, oneLine(err.Error()))
+	if errors.Is(err, syscall.EPIPE) { // who read our output has had enough; a write to fd 1 ends in the same way
+		return exitSignal + int(syscall.SIGPIPE)
+	}
+	fmt.Fprintf(e.stderr, "%s: %s\n", what, oneLine(tidy(err.Error())))
 	return exitCode(err)
 }
