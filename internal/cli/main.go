@@ -6,13 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 )
-
-// gcPercent: what is alive is the tree of a layer, and garbage is short-lived; half the heap is
-// enough slack and keeps the peak below the promise of 400 bytes per entry.
-const gcPercent = 50
 
 // How long a command may take to end after the first signal. Most have nothing to undo but outputs, which
 // abandon removes as well; those that mount do.
@@ -25,7 +20,7 @@ const (
 // between lamina and the programs of erofs-utils.
 func Main(argv []string) int {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		collectLate()
 	}
 	e := newEnv()
 	sigs := make(chan os.Signal, 8)
