@@ -53,11 +53,15 @@ func IndexedTar(in io.Reader, out *os.File, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer func() { _ = tmp.Close() }() // nothing in it is to be kept
-	var pos int64
+	var pos, kicked int64
 	o.Mkfs.SizeAlign = insertAlign
 	r, err := writeIndex(in, tmp.File, func(b []byte) error {
 		n, err := out.WriteAt(b, pos)
 		pos += int64(n)
+		if pos-kicked >= kickSize {
+			startWriteback(out, kicked, pos-kicked)
+			kicked = pos
+		}
 		return err
 	}, o)
 	if err != nil {
@@ -71,6 +75,10 @@ func IndexedTar(in io.Reader, out *os.File, o Options) (Result, error) {
 	}
 	return r, out.Truncate(disk.Align(r.Size+pos, 512))
 }
+
+// kickSize is how much of the tar is written before the disk is set to work on it: inserting the index
+// waits for all of it.
+const kickSize = 8 << 20
 
 // insertAlign is the block size of the file systems that can insert a range, and of all common ones.
 const insertAlign = 4096
