@@ -93,7 +93,7 @@ bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, g
 growth: build $(CACHE)/judges/bin/mkfs.erofs ## what a conversion costs from 1k to 1M entries, with 100 GiB of holes, with 20 GiB of data
 	test/bench/linear.sh
 
-demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root)
+demo: build ## the main job: Debian packages -> OCI image archive -> EROFS layers -> mounted -> a command runs (root, network, minutes)
 	tools/install-debs.sh $(DEMO_DEBS)
 	tools/demo.sh .cache/demo
 

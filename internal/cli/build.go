@@ -49,7 +49,8 @@ type buildResult struct {
 const buildLong = `Convert a layer or a directory into an EROFS image.
 
 INPUT is a tar, plain or compressed with gzip or zstd (seen by its first bytes; - is stdin), a
-directory, or an EROFS image, which is laid out anew. Same input and flags give the same bytes. The
+directory, or an EROFS image, which is laid out anew. (OCI images, oci-archive: and the like, are for
+lamina merge and lamina run.) Same input and flags give the same bytes. The
 UUID names the input: it is derived from the digest of the tar, or from the metadata if there is none.
 With -U clear a directory and the tar of it (sorted by name) give the same image. OUT is written
 beside its place, read back, synced and renamed: it is there whole or not at all.
@@ -65,7 +66,7 @@ func newBuild(e *env) *cobra.Command {
 	var exclude []string
 	cmd := &cobra.Command{
 		Use:   "build [flags] -o OUT INPUT",
-		Short: "Convert a layer, a directory or an image into an EROFS image",
+		Short: "Convert a layer (tar, gzip, zstd), a directory or an EROFS image into an EROFS image",
 		Long:  buildLong,
 		Example: `  lamina build -o layer.erofs layer.tar.gz
   zstd -dc layer.tar.zst | lamina build -o layer.erofs --json -
@@ -213,7 +214,7 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 		err = convert.ReadBack(out.File.File) // before it gets its name
 	}
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", j.input, err)
+		return r, fmt.Errorf("%s: %w", j.input, src.unknown(err))
 	}
 	for i := range outs { // the image last: it needs the others
 		if err := outs[len(outs)-1-i].Commit(); err != nil {

@@ -145,7 +145,11 @@ func (m *merger) add(layer string, o tartree.Options) error {
 		}
 		return m.addTree(layer, im.Image)
 	}
-	return m.addTar(layer, src.file, src.at, convert.Options{Tar: o})
+	err = m.addTar(layer, src.file, src.at, convert.Options{Tar: o})
+	if other := src.unknown(err); other != err {
+		return fmt.Errorf("%s: %w", layer, other)
+	}
+	return err
 }
 
 func (m *merger) addTree(name string, im *erofs.Image) error {

@@ -21,7 +21,8 @@ type mountJob struct {
 
 const mountLong = `Mount an image at a directory, or several layers joined by overlayfs, the lowest first. One mount is
 made whatever the number of layers, and lamina umount, or umount, takes it away. Image files are
-mounted directly where the kernel can do that (Linux 6.12), else through loop devices. Needs root.`
+mounted directly where the kernel can do that (Linux 6.12), else through loop devices. Needs root. If the image
+has its data in other files, as a tar index has, --device names them.`
 
 func newMount(e *env) *cobra.Command {
 	j := &mountJob{}
