@@ -117,6 +117,8 @@ class Archive:
     def __init__(self, path):
         self.f = open(path, 'rb')
         self.size = self.f.seek(0, 2)
+        if self.size == 0:
+            raise Refuse('no archive at all')
 
     def pread(self, off, n):
         self.f.seek(off)
