@@ -183,14 +183,18 @@ const maxAlign = 1 << 30
 // large tells whether a file is to be aligned.
 func (o *Options) large(size int64) bool { return o.LargeAlign > 0 && size >= o.LargeAlign }
 
+// inlineMax returns the longest tail to keep for the metadata. It leaves room in the block for the inode
+// and a few xattrs: a tail that turns out not to fit costs a second copy of its file.
 func (o *Options) inlineMax() int {
+	const head = 2 * disk.InodeExtendedSize
+	limit := o.InlineMax
 	switch {
 	case o.Inline == InlineNone:
 		return 0
-	case o.InlineMax == 0:
-		return DefaultInlineMax
+	case limit == 0:
+		limit = DefaultInlineMax
 	}
-	return o.InlineMax
+	return min(limit, o.blockSize()-head)
 }
 
 func (o *Options) xattrShare() int {
