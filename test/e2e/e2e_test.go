@@ -50,12 +50,14 @@ func run(m *testing.M) int {
 }
 
 // corpus returns the directory of the small corpora, which it makes once per version of their maker.
-// LAMINA_CORPUS names another one.
+// LAMINA_CORPUS names another one. Tests run in parallel: the first one makes them, the others wait.
 func corpus(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("LAMINA_CORPUS"); dir != "" {
 		return dir
 	}
+	making.Lock()
+	defer making.Unlock()
 	root := oracle.Root(t)
 	maker := filepath.Join(root, "test/corpus/make-corpus.sh")
 	hash := sha256.New()
@@ -80,6 +82,8 @@ func corpus(t testing.TB) string {
 	}
 	return dir
 }
+
+var making sync.Mutex // held while the small corpora are looked for or made
 
 // corpora are the archives that every kind of image is made from.
 var corpora = []string{"torture", "small-base", "small-node", "small-golang"}
