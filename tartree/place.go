@@ -249,6 +249,9 @@ func (r *reader) addLink(e *entry, s slot) error {
 	case target.IsDir():
 		return r.fail("target " + quote(r.link) + " of the hard link is a directory")
 	}
+	if target.IsWhiteout() && r.o.Whiteouts == Overlay {
+		r.place.hasWhiteout(s.dir)
+	}
 	if s.dir.Lookup(base) != target {
 		r.place.put(s.dir, base, target)
 	}
