@@ -67,9 +67,9 @@ test judges e2e: export LAMINA_CI = 1
 test: $(CACHE)/judges/bin/mkfs.erofs ## install what the tests need (apt, as root), run everything
 	tools/install-debs.sh $(TEST_DEBS)
 	$(MAKE) check build
-	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 20m ./...
 	GOARCH=386 $(GO) test -run Pinned ./test/roundtrip
-	$(GO) test -race -short -timeout 10m $(RACE)
+	$(GO) test -race -short -timeout 20m $(RACE)
 	$(MAKE) judges
 
 judges: ## other people's Go readers of EROFS on our images (a module of its own)
