@@ -32,8 +32,8 @@ type WriteOptions struct {
 // have no entry of their own. Two blocks of zeros end it.
 //
 // Read of the result, with the same Whiteouts, gives an equal tree, except that each name of a hard-linked
-// whiteout comes back as a whiteout of its own. Errors: *Error with Off -1 for what an archive cannot express, what w or a Content returned otherwise, wrapped. Write renumbers the tree
-// (tree.Tree.Inodes).
+// whiteout comes back as a whiteout of its own. Errors: *Error with Off -1 for what an archive cannot
+// express, what w or a Content returned otherwise, wrapped. Write renumbers the tree (tree.Tree.Inodes).
 func Write(w io.Writer, t *tree.Tree, o WriteOptions) error {
 	t.Inodes()
 	x := &writer{o: o, w: w, root: t.Root, buf: make([]byte, 0, bufferSize), first: make(map[*tree.Node]string)}
