@@ -23,7 +23,7 @@ DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build install check test fuzz bench corpus e2e judges growth demo clean FORCE
+.PHONY: help build install check test fuzz bench corpus e2e layers judges growth demo clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ judges: ## other people's Go readers of EROFS on our images (a module of its own
 
 e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kernel only (root)
 	$(GO) test -count=1 -v ./test/e2e/...
+
+layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounted by the kernel, against an independent reading of their tars (root; minutes)
+	LAMINA_CI=1 LAMINA_LAYERS=$(CACHE)/corpus $(GO) test -count=1 -v -timeout 60m -run LargeLayers ./test/e2e
 
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
 	tools/fuzz.sh $(FUZZTIME)

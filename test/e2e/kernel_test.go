@@ -128,6 +128,30 @@ func TestKernelShowsTheTarForRealLayers(t *testing.T) {
 	}
 }
 
+// The large corpora of the benchmarks, which `make test` does not make: LAMINA_LAYERS is their directory.
+func TestKernelShowsTheTarForLargeLayers(t *testing.T) {
+	dir := os.Getenv("LAMINA_LAYERS")
+	if dir == "" {
+		t.Skip("LAMINA_LAYERS names no directory of layers")
+	}
+	tars, err := filepath.Glob(filepath.Join(dir, "*.tar"))
+	if err != nil || len(tars) == 0 {
+		t.Fatalf("%s: no layers: %v", dir, err)
+	}
+	for _, tar := range tars {
+		t.Run(strings.TrimSuffix(filepath.Base(tar), ".tar"), func(t *testing.T) {
+			image := build(t, tar, mkfs.Options{})
+			index := filepath.Join(t.TempDir(), "index.erofs")
+			indexed(t, tar, index, false)
+			want := expected(t, variant{}, tar)
+			same(t, "by file", walked(t, oracle.MountImage(t, image)), want)
+			same(t, "through an index", walked(t, oracle.MountImage(t, index, tar)), want)
+			same(t, "our reader", read(t, image), want)
+			checked(t, image)
+		})
+	}
+}
+
 // Every torture case alone: what the model refuses we must refuse, everything else must be equal.
 func TestKernelShowsTheTarForEveryCase(t *testing.T) {
 	for _, tar := range cases(t) {
