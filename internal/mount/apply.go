@@ -23,13 +23,13 @@ func Apply(steps []Step) error { return apply(steps, kernel{}) }
 
 func apply(steps []Step, sys system) error {
 	failed, err := try(steps, sys)
-	if err == nil || failed.Kind != Overlay || !sys.stacked(err) {
+	if err == nil || failed.Kind != MountOverlay || !sys.stacked(err) {
 		return err
 	}
 	looped := slices.Clone(steps)
 	changed := false
 	for i := range looped {
-		if s := &looped[i]; s.Kind == Erofs && !s.Loop {
+		if s := &looped[i]; s.Kind == MountErofs && !s.Loop {
 			s.Loop, changed = true, true
 		}
 	}
@@ -68,9 +68,9 @@ func do(s Step, sys system) (undo func() error, err error) {
 	switch s.Kind {
 	case Mkdir:
 		return func() error { return absent(sys.rmdir(s.Target)) }, sys.mkdir(s.Target)
-	case Erofs:
+	case MountErofs:
 		return func() error { return absent(unmount()) }, sys.erofs(s)
-	case Overlay:
+	case MountOverlay:
 		return unmount, sys.overlay(s)
 	case Unmount:
 		if err := unmount(); err != nil {

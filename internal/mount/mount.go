@@ -50,10 +50,10 @@ type Kind uint8
 
 // The kinds of steps and the fields of Step that they use.
 const (
-	Mkdir   Kind = iota + 1 // Target
-	Erofs                   // Source, Devices, Loop, Target
-	Overlay                 // Lowers, Upper, Work, Joined, Target
-	Unmount                 // Target; removes the directory as well
+	Mkdir        Kind = iota + 1 // Target
+	MountErofs                   // Source, Devices, Loop, Target
+	MountOverlay                 // Lowers, Upper, Work, Joined, Target
+	Unmount                      // Target; removes the directory as well
 )
 
 // Step is one thing to do.
@@ -74,7 +74,7 @@ func (s Step) String() string {
 	switch s.Kind {
 	case Mkdir:
 		return "mkdir " + s.Target
-	case Erofs:
+	case MountErofs:
 		how := ""
 		if s.Loop {
 			how = " -o loop"
@@ -83,7 +83,7 @@ func (s Step) String() string {
 			how += " -o device=" + d
 		}
 		return fmt.Sprintf("mount -t erofs%s %s %s", how, s.Source, s.Target)
-	case Overlay:
+	case MountOverlay:
 		return fmt.Sprintf("mount -t overlay %d layers, upper %q: %s", len(s.Lowers), s.Upper, s.Target)
 	case Unmount:
 		return "umount " + s.Target
@@ -111,14 +111,14 @@ func Plan(r Root, k Kernel) ([]Step, error) {
 		after = append(after, Step{Kind: Unmount, Target: dir})
 	}
 	steps = append(steps, Step{
-		Kind: Overlay, Target: r.Target, Lowers: lowers,
+		Kind: MountOverlay, Target: r.Target, Lowers: lowers,
 		Upper: r.Upper, Work: r.Work, Joined: !k.LowerdirPlus,
 	})
 	return append(steps, after...), nil
 }
 
 func erofsStep(l Layer, target string, k Kernel) Step {
-	return Step{Kind: Erofs, Source: l.Image, Devices: l.Devices, Target: target, Loop: !k.FileBacked}
+	return Step{Kind: MountErofs, Source: l.Image, Devices: l.Devices, Target: target, Loop: !k.FileBacked}
 }
 
 func (r *Root) validate() error {

@@ -56,7 +56,7 @@ func TestOverlayHasTheHighestLayerFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range steps {
-		if s.Kind == Overlay && (!slices.Equal(s.Lowers, []string{"/s/1", "/s/0"}) || !s.Joined) {
+		if s.Kind == MountOverlay && (!slices.Equal(s.Lowers, []string{"/s/1", "/s/0"}) || !s.Joined) {
 			t.Fatalf("lower directories %q, joined %v", s.Lowers, s.Joined)
 		}
 	}
@@ -151,7 +151,7 @@ func TestEveryFailureLeavesNothing(t *testing.T) {
 	steps := twoLayers(t)
 	for _, s := range steps {
 		f := &fake{exists: map[string]bool{}, fail: s.String()}
-		if s.Kind == Overlay {
+		if s.Kind == MountOverlay {
 			f.fail = "overlay"
 		}
 		if err := apply(steps, f); !errors.Is(err, errFake) {
