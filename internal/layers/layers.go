@@ -30,6 +30,7 @@ var table = map[string]row{
 	"internal/image":  {1, false},
 	"internal/bundle": {0, false},
 	"internal/oci":    {1, false},
+	"internal/store":  {1, false},
 
 	"erofs": {2, true},
 	"mkfs":  {2, true},
