@@ -21,6 +21,12 @@ type emitter struct {
 func (w *Writer) emit(p *plan) error {
 	e := emitter{plan: p, w: w, out: w.meta}
 	w.progress.InodesAll = int64(len(p.inodes))
+	e.at(p.base)
+	for _, a := range p.x.order {
+		e.buf = p.x.append(e.buf[:0], a)
+		e.out.write(e.buf)
+	}
+	e.out.align(w.bs)
 	e.out.zero(disk.SlotSize)
 	for i, n := range p.inodes {
 		if err := e.inode(i, n); err != nil {
@@ -46,11 +52,6 @@ func (w *Writer) emit(p *plan) error {
 				return err
 			}
 		}
-	}
-	e.at(p.sharedOff)
-	for _, a := range p.x.order {
-		e.buf = p.x.append(e.buf[:0], a)
-		e.out.write(e.buf)
 	}
 	e.out.align(max(w.bs, w.o.SizeAlign))
 	e.at(p.end)
@@ -97,10 +98,9 @@ func (e *emitter) inode(i int, n *tree.Node) error {
 	return nil
 }
 
-// sharedBase returns what to add to the id of a shared xattr: ids count from xattr_blkaddr, which is
-// metaBlock.
+// sharedBase returns what to add to the id of a shared xattr: ids count from xattr_blkaddr.
 func (e *emitter) sharedBase() uint32 {
-	return uint32((e.sharedOff - e.metaBlock<<e.w.bits) / disk.XattrAlign)
+	return uint32((e.base - e.xattrBlock<<e.w.bits) / disk.XattrAlign)
 }
 
 // inlineTail appends the tail of a directory, symbolic link or regular file to buf.

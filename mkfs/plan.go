@@ -11,10 +11,14 @@ import (
 
 // plan is every address in the metadata, computed once and without I/O; emission follows it and asserts.
 //
+//	base      ─► shared xattrs │ padding
 //	metaBlock ─► slot 0 unused │ inodes, each with its xattrs, chunk array, tail │ padding
 //	dirBlock  ─► blocks of directories that do not fit behind their inode
-//	lateBlock ─► contents that could not be placed while streaming: long symlinks, unfit tails
-//	sharedOff ─► shared xattrs, up to end, which is a multiple of the block size
+//	lateBlock ─► contents that could not be placed while streaming: long symlinks, unfit tails, up to
+//	             end, which is a multiple of the block size
+//
+// Shared xattrs come first because go-erofs, with which containerd looks for /etc/passwd, reads a whole
+// block from wherever one begins: there is always a block behind them.
 type plan struct {
 	inodes []*tree.Node // in tree.Inodes order
 	items  []item       // one for each inode
@@ -26,11 +30,12 @@ type plan struct {
 
 	chunked bool // there are chunk-based inodes
 
-	base                           int64  // where the metadata begins
-	metaBlock                      int64  // meta_blkaddr: NIDs count from here
-	root                           uint64 // NID of the root
-	dirBlock, lateBlock, sharedOff int64
-	end                            int64
+	base                int64  // where the metadata begins
+	xattrBlock          int64  // xattr_blkaddr: ids of shared xattrs count from here
+	metaBlock           int64  // meta_blkaddr: NIDs count from here
+	root                uint64 // NID of the root
+	dirBlock, lateBlock int64
+	end                 int64
 }
 
 // item is where an inode and what belongs to it are.
@@ -71,7 +76,11 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
 	p.epoch, p.nsec = w.commonTime(p.inodes)
-	p.address(base)
+	p.xattrBlock = min(base>>w.bits, math.MaxUint32)
+	if len(p.x.order) > 0 && (base+p.x.size-p.xattrBlock<<w.bits)/disk.XattrAlign > math.MaxUint32 {
+		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB behind what 32 bits address")
+	}
+	p.address(disk.Align(base+p.x.size, w.bs))
 	for i, n := range p.inodes {
 		if err := p.inode(i, n); err != nil {
 			return nil, fmt.Errorf("mkfs: %q: %w", pathOf(t, n), err)
@@ -80,11 +89,7 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 	p.root = p.items[0].nid
 	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
 	p.lateBlock = p.dirBlock + p.dirs
-	p.sharedOff = (p.lateBlock + p.late) << w.bits
-	p.end = disk.Align(p.sharedOff+p.x.size, max(w.bs, w.o.SizeAlign))
-	if len(p.x.order) > 0 && (p.end-p.metaBlock<<w.bits)/4 > math.MaxUint32 {
-		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB of metadata before them")
-	}
+	p.end = disk.Align((p.lateBlock+p.late)<<w.bits, max(w.bs, w.o.SizeAlign))
 	return p.plan, nil
 }
 

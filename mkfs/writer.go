@@ -63,16 +63,16 @@ type deviceSlot struct {
 
 // Summary says what an image holds.
 type Summary struct {
-	Size      int64    // of the image in bytes
-	Data      int64    // of it, file data in blocks
-	Metadata  int64    // of it, everything from the first inode on
-	Saved     int64    // bytes not stored because equal ones were there
-	Inodes    int64    // number of inodes
-	Dropped   int      // xattrs left out because EROFS has no such namespace
-	UUID      [16]byte // as stored
-	BlobSize  int64    // of the blob device, if there is one
-	RootNID   uint64
-	BlockSize int
+	Size           int64    // of the image in bytes
+	Data           int64    // of it, file data in blocks
+	Metadata       int64    // of it, everything from the first inode on
+	Saved          int64    // bytes not stored because equal ones were there
+	Inodes         int64    // number of inodes
+	Dropped        int      // xattrs left out because EROFS has no such namespace
+	UUID           [16]byte // as stored
+	DataDeviceSize int64    // of the data device, if there is one
+	RootNID        uint64
+	BlockSize      int
 }
 
 // New returns a Writer that makes an image in f, which should be empty. The caller syncs and closes f.
@@ -81,7 +81,7 @@ func New(f File, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Blob != nil {
+	if o.DataDevice != nil {
 		w.slots = []deviceSlot{{}}
 	}
 	w.start()
@@ -108,8 +108,8 @@ func (w *Writer) start() {
 	w.header = disk.Align(int64(len(w.encodeHeader())), w.bs)
 	w.meta = newOutput(w.f, w.header)
 	w.data = w.meta
-	if w.o.Blob != nil {
-		w.data, w.device = newOutput(w.o.Blob, 0), 1
+	if w.o.DataDevice != nil {
+		w.data, w.device = newOutput(w.o.DataDevice, 0), 1
 	}
 }
 
@@ -166,8 +166,8 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
-		sum.BlobSize = w.data.pos()
-		if err := w.o.Blob.Truncate(sum.BlobSize); err != nil {
+		sum.DataDeviceSize = w.data.pos()
+		if err := w.o.DataDevice.Truncate(sum.DataDeviceSize); err != nil {
 			return Summary{}, err
 		}
 	}
@@ -321,7 +321,7 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	}
 	if p.x.used {
 		s.Compat |= disk.HasXattrFilter
-		s.XattrBlkAddr = uint32(p.metaBlock)
+		s.XattrBlkAddr = uint32(p.xattrBlock)
 	}
 	if p.wide {
 		s.Incompat |= disk.Has48Bit

@@ -51,4 +51,5 @@ type Stats struct {
 	Whiteouts int64 // whiteouts and opaque markers
 	Payload   int64 // bytes of file data, holes left out
 	End       int64 // offset behind the last block that was parsed, the end mark included
+	EndMark   bool  // the archive ended with a block of zeros; else it may have been cut between two entries
 }

@@ -114,6 +114,7 @@ func (r *reader) header() (*[blockSize]byte, error) {
 		case b == nil && n > 0:
 			return nil, r.fail("archive ends inside a header")
 		case b == nil || isZero(b) && zeroBlocks > 0 && !r.o.Concatenated:
+			r.stats.EndMark = zeroBlocks > 0
 			if extended {
 				r.warn("extended header without an entry left out")
 			}

@@ -362,7 +362,7 @@ func TestStats(t *testing.T) {
 	archive := file("a", "123") + link("b", "a") + file(".wh.c", "") + dir("d") + end
 	var st Stats
 	read(t, archive+"tail", Options{Stats: &st})
-	if want := (Stats{Entries: 4, Files: 1, Links: 1, Whiteouts: 1, Payload: 3, End: int64(len(archive))}); st != want {
+	if want := (Stats{Entries: 4, Files: 1, Links: 1, Whiteouts: 1, Payload: 3, End: int64(len(archive)), EndMark: true}); st != want {
 		t.Errorf("got %+v, want %+v", st, want)
 	}
 }

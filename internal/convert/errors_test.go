@@ -151,6 +151,7 @@ func TestStreamsThatLostTheirEndAreTold(t *testing.T) {
 		"nothing, gzip":    {in: nil, gzip: true, warn: true},
 		"no end mark":      {in: noise(t)[:512+100_352], warn: true},
 		"half an end mark": {in: noise(t)[:512+100_352+512]},
+		"zeros at the cut": {in: append(noise(t)[:512+100_352-2048:512+100_352-2048], make([]byte, 2048)...), warn: true},
 		"an end mark":      {in: whole},
 		"a tail":           {in: plain},
 		"an empty archive": {in: make([]byte, 1024)},

@@ -15,7 +15,7 @@ import (
 
 // Profile names the bytes that Layer makes of a layer with the zero Options. It changes when they do,
 // so that blobs of an older version are never taken for those of this one.
-const Profile = "1"
+const Profile = "2"
 
 // Blobs is a directory of converted layers:
 //

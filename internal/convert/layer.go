@@ -96,7 +96,7 @@ func read(in io.Reader, spools func(tartree.Compression) (tree.Spool, error), al
 	if o.DiffID != "" && o.DiffID != r.DiffID {
 		return r, nil, &DigestError{Got: r.DiffID, Want: o.DiffID}
 	}
-	if err := w.checkEnd(&r, &o); err != nil {
+	if err := checkEnd(&r, &o); err != nil {
 		return r, nil, err
 	}
 	if o.Edit != nil {

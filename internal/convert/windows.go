@@ -1,21 +1,16 @@
 package convert
 
 import (
-	"bytes"
 	"errors"
 	"io"
 
 	"github.com/laminafs/lamina/tartree"
 )
 
-// tarBlock is the unit of a tar; two blocks of zeros are its end mark.
-const tarBlock = 512
-
-// windows passes the windows of src on, shows them to also, and remembers how the stream ends.
+// windows passes the windows of src on and shows them to also.
 type windows struct {
 	src  tartree.Windower
 	also func([]byte) error
-	last []byte // the last block so far, or all if there is less
 }
 
 // NextWindow implements tartree.Windower.
@@ -26,8 +21,6 @@ func (w *windows) NextWindow() ([]byte, error) {
 			return nil, err
 		}
 	}
-	w.last = append(w.last, b[max(0, len(b)-tarBlock):]...)
-	w.last = append(w.last[:0], w.last[max(0, len(w.last)-tarBlock):]...)
 	return b, err
 }
 
@@ -49,12 +42,12 @@ func (w *windows) drain() error {
 // checkEnd tells of streams that may have lost their end. A producer that dies before its first byte
 // leaves an empty stream, one that dies between two entries an archive without an end mark: neither
 // breaks the format. What is compressed or has the expected digest is known to be whole.
-func (w *windows) checkEnd(r *Result, o *Options) error {
+func checkEnd(r *Result, o *Options) error {
 	switch {
-	case o.DiffID != "" || r.Stats.End < r.TarSize:
+	case o.DiffID != "":
 	case r.TarSize == 0 && r.Compression == tartree.None:
 		return &tartree.Error{Off: 0, Why: "the stream is empty, not even an empty archive", Kind: tartree.ErrArchive}
-	case o.Tar.Warn != nil && (len(w.last) == 0 || len(bytes.Trim(w.last, "\x00")) > 0):
+	case o.Tar.Warn != nil && !r.Stats.EndMark:
 		o.Tar.Warn(tartree.Warning{Off: r.TarSize, Text: "the archive has no end mark: it may have been cut off"})
 	}
 	return nil
