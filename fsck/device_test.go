@@ -12,7 +12,7 @@ import (
 func blobImage(t testing.TB) (image, blob []byte) {
 	t.Helper()
 	f := &memFile{}
-	image = build(t, sample(), mkfs.Options{ChunkSize: 4096, Blob: f})
+	image = build(t, sample(), mkfs.Options{ChunkSize: 4096, DataDevice: f})
 	return image, f.b
 }
 

@@ -35,7 +35,7 @@ func seeds(f *testing.F) {
 		}
 	}
 	blob := &memFile{}
-	image := build(f, micro(), mkfs.Options{BlockSize: 512, ChunkSize: 512, Blob: blob})
+	image := build(f, micro(), mkfs.Options{BlockSize: 512, ChunkSize: 512, DataDevice: blob})
 	f.Add(append(image, blob.b...))
 }
 

@@ -37,8 +37,8 @@ type Options struct {
 	// LargeAlign aligns files of at least that size to that size, at most 1 GiB, for DAX: 2 MiB maps with huge
 	// pages. Their tails are not inlined. 0: every file starts at a block.
 	LargeAlign int64
-	// Blob takes the data of all regular files as device 1 of the image. Needs ChunkSize.
-	Blob File
+	// DataDevice takes the data of all regular files as device 1 of the image. Needs ChunkSize.
+	DataDevice File
 
 	// SizeAlign pads the image to a multiple of it, a power of two; 0 means the block size.
 	SizeAlign int64
@@ -156,8 +156,8 @@ func (o *Options) Validate() error {
 	if a := o.SizeAlign; a != 0 && (a < int64(o.blockSize()) || a&(a-1) != 0 || a > maxAlign) {
 		bad("size alignment %d: not a power of two from a block (%d) to 1 GiB", a, o.blockSize())
 	}
-	if o.Blob != nil && o.ChunkSize == 0 {
-		bad("a blob device needs a chunk size")
+	if o.DataDevice != nil && o.ChunkSize == 0 {
+		bad("a data device needs a chunk size")
 	}
 	if len(o.XattrPrefixes) > disk.LongPrefixMax {
 		bad("%d xattr prefixes: more than %d", len(o.XattrPrefixes), disk.LongPrefixMax)

@@ -144,7 +144,7 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 	}
 	o := j.options.Mkfs
 	if j.blob != "" {
-		o.Blob = nowhere{}
+		o.DataDevice = nowhere{}
 	}
 	return joinUsage(o.Validate())
 }
@@ -154,7 +154,7 @@ var errNoDevice = usagef("is no plain file with an uncompressed tar from its fir
 
 var diffIDForm = regexp.MustCompile("^sha256:[0-9a-f]{64}$")
 
-// nowhere stands for the blob device while options are validated.
+// nowhere stands for the data device while options are validated.
 type nowhere struct{ mkfs.File }
 
 // build converts and commits the outputs; after an error there are none.
@@ -199,7 +199,7 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 		outs = append(outs, f)
 	}
 	if j.blob != "" {
-		j.options.Mkfs.Blob = outs[1].File.File
+		j.options.Mkfs.DataDevice = outs[1].File.File
 	}
 	if j.options.Mkfs.TempDir == "" {
 		j.options.Mkfs.TempDir = out.Dir() // where there is room for the image

@@ -11,7 +11,7 @@ type buildSummary struct {
 	Data        int64  `json:"data"`
 	Metadata    int64  `json:"metadata"`
 	Saved       int64  `json:"saved,omitempty"`
-	BlobSize    int64  `json:"blobSize,omitempty"`
+	DeviceSize  int64  `json:"deviceSize,omitempty"`
 	BlockSize   int    `json:"blockSize"`
 	Inodes      int64  `json:"inodes"`
 	UUID        string `json:"uuid"`
@@ -26,7 +26,7 @@ type buildSummary struct {
 
 func (e *env) printBuild(j *buildJob, r buildResult, asJSON bool) error {
 	s := buildSummary{
-		Output: j.output, Size: r.Size, Data: r.Data, Metadata: r.Metadata, Saved: r.Saved, BlobSize: r.BlobSize,
+		Output: j.output, Size: r.Size, Data: r.Data, Metadata: r.Metadata, Saved: r.Saved, DeviceSize: r.DataDeviceSize,
 		BlockSize: r.BlockSize, Inodes: r.Inodes, UUID: formatUUID(r.UUID),
 		Warnings: r.warnings, Dropped: r.Dropped,
 	}

@@ -97,7 +97,7 @@ func (f *mkfsFront) complete(operands []string) error {
 	}
 	check := o.Mkfs
 	if f.job.blob != "" {
-		check.Blob = nowhere{}
+		check.DataDevice = nowhere{}
 	}
 	return joinUsage(check.Validate())
 }

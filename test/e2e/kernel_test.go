@@ -219,7 +219,7 @@ func TestKernelShowsTheTarThroughABlobDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blob.Close()
-	image := build(t, tar, mkfs.Options{ChunkSize: 1 << 14, Dedupe: true, Blob: blob})
+	image := build(t, tar, mkfs.Options{ChunkSize: 1 << 14, Dedupe: true, DataDevice: blob})
 	want := expected(t, variant{}, tar)
 	same(t, "by file", walked(t, oracle.MountImage(t, image, blob.Name())), want)
 	same(t, "our reader", read(t, image, blob.Name()), want)

@@ -153,7 +153,7 @@ func options(t *testing.T, rnd *rand.Rand) (mkfs.Options, *os.File) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Close() })
-		o.Blob = f
+		o.DataDevice = f
 		return o, f
 	}
 	return o, nil
