@@ -16,7 +16,7 @@ func Probe(dir string) (Kernel, error) {
 	if k.FileBacked, err = probeFile(dir); err != nil {
 		return k, err
 	}
-	k.LowerdirPlus, err = probeLowerdir()
+	k.LowerdirPlus, err = hasLowerdir()
 	return k, err
 }
 
@@ -54,16 +54,4 @@ func probeError(fstype string, err error) error {
 		return fmt.Errorf("mount: %s: not in this kernel: %w", fstype, errors.ErrUnsupported)
 	}
 	return fmt.Errorf("mount: %s: %w", fstype, err)
-}
-
-func probeLowerdir() (bool, error) {
-	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if errors.Is(err, unix.ENODEV) {
-		return false, nil // one image can be mounted all the same
-	}
-	if err != nil {
-		return false, probeError("overlay", err)
-	}
-	defer func() { _ = unix.Close(fs) }()
-	return unix.FsconfigSetString(fs, "lowerdir+", "/") == nil, nil
 }
