@@ -39,6 +39,8 @@ var table = map[string]row{
 
 	"internal/convert": {4, false},
 
+	"internal/snapshotter": {5, false},
+
 	"internal/cli": {7, false},
 
 	"cmd/lamina": {8, false},

@@ -1,0 +1,91 @@
+package snapshotter
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/laminafs/lamina/internal/convert"
+	"github.com/laminafs/lamina/internal/store"
+)
+
+// profiles are those under which a layer may be found by its diffID, the best first. The digest of a
+// native layer is its diffID.
+var profiles = []string{convert.Profile, store.ProfileNative, profileIndex, profileCache}
+
+// profileIndex is the differ's profile of tar indexes.
+const profileIndex = convert.Profile + "-index"
+
+// hit finds the blob of a layer: by its diffID, or by the chain ID for containerd before 2.3, which sends
+// no diffID. The same layer in another chain is found by its diffID only.
+func (s *Snapshotter) hit(tx *store.Tx, e *extraction) (store.Blob, bool) {
+	if e.diffID != "" {
+		for _, p := range profiles {
+			if b, err := tx.Blob(store.Key{Profile: p, Digest: e.diffID}); err == nil && s.isThere(b) {
+				return b, true
+			}
+		}
+	}
+	if e.chain == "" {
+		return store.Blob{}, false
+	}
+	k, ok := tx.Chain(e.chain)
+	if !ok {
+		return store.Blob{}, false
+	}
+	b, err := tx.Blob(k)
+	return b, err == nil && s.isThere(b)
+}
+
+// isThere tells whether the files of a blob have the sizes on record. Who lost a file by hand gets it back
+// with the next pull.
+func (s *Snapshotter) isThere(b store.Blob) bool {
+	st, err := os.Stat(s.store.Path(b))
+	if err != nil || st.Size() != b.Size {
+		return false
+	}
+	for i, path := range s.store.DevicePaths(b) {
+		if st, err := os.Stat(path); err != nil || st.Size() != b.Devices[i].Size {
+			return false
+		}
+	}
+	return true
+}
+
+// commitHit makes the committed snapshot that a Prepare aims at. Its name follows from the parent and the
+// chain ID, so there is one for all namespaces of a containerd that share the parent. The last element
+// of the name is the chain ID, as in the names that containerd gives.
+func (s *Snapshotter) commitHit(ctx context.Context, tx *store.Tx, b store.Blob, key string, base *snapshots.Info, e *extraction) (there bool, err error) {
+	name := targetName(base.Parent, e.chain)
+	if id, info, _, err := storage.GetInfo(ctx, name); err == nil && info.Kind == snapshots.KindCommitted {
+		if _, err := blobOf(tx, id); err == nil {
+			return true, nil
+		}
+		return true, tx.Link(id, b.Key) // the one it had is damaged
+	}
+	labels := snapshots.WithLabels(base.Labels)
+	snap, err := storage.CreateSnapshot(ctx, snapshots.KindActive, key, base.Parent, labels)
+	if err != nil {
+		return false, err
+	}
+	if err := tx.Link(snap.ID, b.Key); err != nil {
+		return false, err
+	}
+	usage, err := s.usageOfBlob(b)
+	if err != nil {
+		return false, err
+	}
+	if _, err := storage.CommitActive(ctx, key, name, usage, labels); err != nil {
+		return false, err
+	}
+	return true, tx.SetChain(e.chain, b.Key)
+}
+
+// targetName names a snapshot that was committed without being unpacked.
+func targetName(parent string, chain digest.Digest) string {
+	return fmt.Sprintf("lamina/%s/%s", digest.FromString(parent).Encoded()[:16], chain)
+}
