@@ -85,7 +85,7 @@ type claim struct {
 }
 
 func newChecker(r io.ReaderAt, size int64, o Options) *checker {
-	c := &checker{o: o, rep: &Report{Findings: []Finding{}}, max: o.MaxFindings, said: map[string]bool{}, where: place{dir: -1}}
+	c := &checker{o: o, rep: &Report{Findings: []Finding{}, Counts: map[Code]int{}}, max: o.MaxFindings, said: map[string]bool{}, where: place{dir: -1}}
 	if c.max == 0 {
 		c.max = DefaultMaxFindings
 	}
@@ -180,6 +180,7 @@ func (c *checker) add(code Code, off int64, got any, why string, args ...any) {
 }
 
 func (c *checker) addAt(w place, code Code, device int, off int64, got any, why string, args ...any) {
+	c.rep.Counts[code]++
 	switch severity := code.Severity(); severity {
 	case Error:
 		c.rep.Errors++

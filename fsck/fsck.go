@@ -138,7 +138,11 @@ type Report struct {
 	// Unchecked says what was not looked into, for example "content of 3 compressed files: not
 	// checked yet". It is no fault of the image.
 	Unchecked []string `json:"unchecked,omitempty"`
-	Stats     Stats    `json:"stats"`
+	// Unwalked counts the directories and inodes that were not looked into, with all that is below.
+	Unwalked uint64 `json:"-"`
+	// Counts says how many findings of each code there are, the omitted too.
+	Counts map[Code]int `json:"-"`
+	Stats  Stats        `json:"stats"`
 }
 
 // Clean tells whether the report has no error.

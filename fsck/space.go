@@ -256,6 +256,7 @@ func (c *checker) readData(device int) {
 
 // unchecked says what was left out.
 func (c *checker) unchecked() {
+	c.rep.Unwalked = c.missed.dirs + c.missed.metabox
 	for _, m := range []struct {
 		n    uint64
 		what string

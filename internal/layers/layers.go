@@ -40,6 +40,7 @@ var table = map[string]row{
 	"internal/convert": {4, false},
 
 	"internal/snapshotter": {5, false},
+	"internal/differ":      {5, false},
 
 	"internal/cli": {7, false},
 

@@ -1,0 +1,83 @@
+package differ
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/laminafs/lamina/internal/store"
+)
+
+// target is the snapshot that a layer is applied to.
+type target struct {
+	unpacking bool          // it is made to become the layer
+	diffID    digest.Digest // of the layer that it is to become, if that is known
+}
+
+// target looks a snapshot up.
+func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
+	err = d.store.View(ctx, func(ctx context.Context, _ *store.Tx) error {
+		key, err := keyOf(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, info, _, err := storage.GetInfo(ctx, key)
+		if err != nil {
+			return err
+		}
+		if info.Kind != snapshots.KindActive {
+			return fmt.Errorf("snapshot %q is not active: %w", key, errdefs.ErrFailedPrecondition)
+		}
+		t = targetOf(&info)
+		return nil
+	})
+	return t, err
+}
+
+// keyOf finds the key of the snapshot with an id, in a transaction. Mounts name snapshots by id only.
+func keyOf(ctx context.Context, id string) (string, error) {
+	ids, err := storage.IDMap(ctx)
+	if err != nil {
+		return "", err
+	}
+	key, ok := ids[id]
+	if !ok {
+		return "", fmt.Errorf("snapshot %s: %w", id, errdefs.ErrNotFound)
+	}
+	return key, nil
+}
+
+// labelParentChain is set by containerd from 2.3 on; before, the parent's name is the chain ID.
+const labelParentChain = "containerd.io/snapshot/parent-chain-id"
+
+// targetOf reads what unpackers say of a snapshot: keys as snapshots.UnpackKeyFormat makes them, or a
+// label with the chain ID that it is to be committed as.
+//
+// Before 2.3 the label with the diffID may come from an annotation of the manifest, and so from anybody.
+// It is believed only if the chain ID is the hash over it.
+func targetOf(info *snapshots.Info) target {
+	name := info.Name[strings.LastIndexByte(info.Name, '/')+1:]
+	ref := info.Labels[snapshots.LabelSnapshotRef]
+	t := target{unpacking: ref != "" || strings.HasPrefix(name, snapshots.UnpackKeyPrefix)}
+	diffID, err := digest.Parse(info.Labels[snapshots.LabelSnapshotDiffID])
+	if err != nil {
+		return t
+	}
+	parents := []string{"", info.Labels[labelParentChain], info.Parent[strings.LastIndexByte(info.Parent, '/')+1:]}
+	for _, parent := range parents {
+		chain := diffID
+		if parent != "" {
+			chain = digest.FromString(parent + " " + diffID.String())
+		}
+		if chain.String() == ref {
+			t.diffID = diffID
+			return t
+		}
+	}
+	return t
+}
