@@ -5,20 +5,23 @@ package engine
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/laminafs/lamina/internal/differ"
+	"github.com/laminafs/lamina/internal/snapshotter"
 )
 
 // Config is the configuration file, /etc/lamina/config.toml; Default returns the values of keys that are
 // not in the file, Load reads one. What a key means is said in sample.toml.
 type Config struct {
-	Version     int         `toml:"version"`
-	Root        string      `toml:"root"`
-	Socket      string      `toml:"socket"`
-	Log         Log         `toml:"log"`
-	Containerd  Containerd  `toml:"containerd"`
-	Snapshotter Snapshotter `toml:"snapshotter"`
-	Differ      Differ      `toml:"differ"`
-	Metrics     Metrics     `toml:"metrics"`
-	Registry    Registry    `toml:"registry"`
+	Version     int                `toml:"version"`
+	Root        string             `toml:"root"`
+	Socket      string             `toml:"socket"`
+	Log         Log                `toml:"log"`
+	Containerd  Containerd         `toml:"containerd"`
+	Snapshotter snapshotter.Config `toml:"snapshotter"`
+	Differ      differ.Config      `toml:"differ"`
+	Metrics     Metrics            `toml:"metrics"`
+	Registry    Registry           `toml:"registry"`
 }
 
 // Log says what the daemon prints to stderr.
@@ -31,25 +34,6 @@ type Log struct {
 type Containerd struct {
 	Address string `toml:"address"` // its socket
 	Root    string `toml:"root"`    // its root directory; "": content is read through the socket only
-}
-
-// Snapshotter has the keys of containerd's own erofs snapshotter, and ours.
-type Snapshotter struct {
-	RootPath           string   `toml:"root_path"` // "": Config.Root
-	OvlMountOptions    []string `toml:"ovl_mount_options"`
-	EnableFsverity     bool     `toml:"enable_fsverity"`
-	SetImmutable       bool     `toml:"set_immutable"`
-	DefaultSize        string   `toml:"default_size"` // bytes with an optional unit of 1024; "": no limit
-	DmverityMode       string   `toml:"dmverity_mode"`
-	LayerContentCaches []string `toml:"layer_content_caches"`
-	MountMode          string   `toml:"mount_mode"` // host or managed
-	Quota              string   `toml:"quota"`      // image or project
-}
-
-// Differ has the keys of containerd's own erofs differ that mean something without mkfs.erofs, and ours.
-type Differ struct {
-	EnableTarIndex bool `toml:"enable_tar_index"`
-	EnableDmverity bool `toml:"enable_dmverity"`
 }
 
 // Metrics is the opt-in address of Prometheus metrics and profiles.
@@ -81,7 +65,7 @@ func Default() Config {
 		Socket:     DefaultSocket,
 		Log:        Log{Level: "info", Format: "text"},
 		Containerd: Containerd{Address: "/run/containerd/containerd.sock", Root: "/var/lib/containerd"},
-		Snapshotter: Snapshotter{
+		Snapshotter: snapshotter.Config{
 			OvlMountOptions: []string{}, LayerContentCaches: []string{},
 			DmverityMode: "auto", MountMode: "host", Quota: "image",
 		},

@@ -42,7 +42,11 @@ var table = map[string]row{
 	"internal/snapshotter": {5, false},
 	"internal/differ":      {5, false},
 
+	"internal/engine": {6, false},
+	"internal/daemon": {6, false},
+
 	"internal/cli": {7, false},
+	"plugin":       {7, false}, // public, but only containerd's own modules can use it
 
 	"cmd/lamina": {8, false},
 }
