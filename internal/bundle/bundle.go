@@ -50,7 +50,21 @@ type Options struct {
 	Volumes    []Volume
 	Rootfs     string // path of the root, for the runtime
 	NoCgroup   bool   // leave cgroups alone
+
+	Memory int64   // limit in bytes; 0: none
+	CPUs   float64 // limit in processors; 0: none
+	Pids   int64   // limit of processes and threads; 0: none
+	UserNS *IDMap  // ids of the container are others of the host; nil: they are the same
 }
+
+// IDMap maps the users and groups from 0 to Size-1 of a container to those of the host from HostID on.
+type IDMap struct{ HostID, Size uint32 }
+
+// Bounds of limits: what is below makes a container that cannot start.
+const (
+	MinMemory = 6 << 20 // docker's
+	MinCPUs   = 0.01
+)
 
 // CommandError says that the command of a container cannot be executed.
 type CommandError struct {
@@ -105,9 +119,31 @@ func Spec(image v1.ImageConfig, root *os.Root, o Options) (*specs.Spec, error) {
 	}
 	if !o.NoCgroup {
 		s.Linux.CgroupsPath = "/lamina-" + o.ID // no directory above it that would stay
-		s.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}}
+		s.Linux.Resources = resources(o)
+	}
+	if m := o.UserNS; m != nil {
+		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: m.HostID, Size: m.Size}}
+		s.Linux.UIDMappings, s.Linux.GIDMappings = ids, slices.Clone(ids)
 	}
 	return s, nil
+}
+
+// cpuPeriod is the period of CPU limits in microseconds: the kernel's default.
+const cpuPeriod = 100_000
+
+func resources(o Options) *specs.LinuxResources {
+	r := &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}}
+	if o.Memory > 0 {
+		r.Memory = &specs.LinuxMemory{Limit: &o.Memory}
+	}
+	if o.CPUs > 0 {
+		period, quota := uint64(cpuPeriod), int64(o.CPUs*cpuPeriod)
+		r.CPU = &specs.LinuxCPU{Period: &period, Quota: &quota}
+	}
+	if o.Pids > 0 {
+		r.Pids = &specs.LinuxPids{Limit: &o.Pids}
+	}
+	return r
 }
 
 // specsVersion is what runtimes of the last years accept; nothing newer is used.

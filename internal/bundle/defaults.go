@@ -40,6 +40,9 @@ func namespaces(o Options) []specs.LinuxNamespace {
 	if o.Network == NetworkNone {
 		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace})
 	}
+	if o.UserNS != nil {
+		list = append(list, specs.LinuxNamespace{Type: specs.UserNamespace})
+	}
 	return list
 }
 
@@ -53,6 +56,10 @@ func mounts(o Options) []specs.Mount {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+	}
+	if o.UserNS != nil && o.Network == NetworkHost { // sysfs belongs to the network namespace, and that is not ours
+		list[len(list)-1] = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys",
+			Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
 	}
 	if !o.NoCgroup {
 		list = append(list, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",

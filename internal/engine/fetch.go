@@ -1,0 +1,333 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Watcher is told how a transfer goes. Its methods may be called by several goroutines at once; they are quick.
+type Watcher interface {
+	Layers(list []v1.Descriptor) // what there is to do; called once, first
+	Moved(i int, n int64)        // n more bytes of layer i are done
+	Done(i int, how string)      // layer i is finished: "fetched", "there", "converted", "pushed"
+}
+
+// nobody watches nothing.
+type nobody struct{}
+
+func (nobody) Layers([]v1.Descriptor) {}
+func (nobody) Moved(int, int64)       {}
+func (nobody) Done(int, string)       {}
+
+// transfer brings layers into the store.
+type transfer struct {
+	*Local
+	source open // of what is not in the content store
+	labels map[string]string
+	watch  Watcher
+}
+
+// layers makes sure that the store has every layer. Several are fetched at once, the largest first. The first
+// error ends all.
+func (t *transfer) layers(ctx context.Context, list []layer) error {
+	descs := make([]v1.Descriptor, len(list))
+	order := make([]int, len(list))
+	for i := range list {
+		descs[i], order[i] = list[i].desc, i
+	}
+	t.watch.Layers(descs)
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(list[b].desc.Size, list[a].desc.Size) })
+	seen := map[digest.Digest]bool{} // layers may occur more than once
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(t.workers())
+	for _, i := range order {
+		if seen[list[i].desc.Digest] {
+			t.watch.Done(i, "there")
+			continue
+		}
+		seen[list[i].desc.Digest] = true
+		g.Go(func() error {
+			how, err := t.layer(gctx, i, list[i])
+			if err != nil {
+				return fmt.Errorf("layer %d: %w", i, err)
+			}
+			t.watch.Done(i, how)
+			return nil
+		})
+	}
+	err := g.Wait()
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// layer brings one layer into the store, and says how. Only one process at a time fetches a layer; others
+// wait for it and then find it there.
+func (t *transfer) layer(ctx context.Context, i int, l layer) (string, error) {
+	if there, err := t.hold(ctx, l); err != nil || there {
+		return "there", err
+	}
+	done, err := claim(t.path("content", "busy", l.desc.Digest.Encoded()), func() error { return context.Cause(ctx) })
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	if there, err := t.hold(ctx, l); err != nil || there {
+		return "there", err
+	}
+	_, err = t.content.Info(t.named(ctx), l.desc.Digest)
+	switch {
+	case err == nil:
+		return "converted", t.fromDisk(ctx, i, l)
+	case errdefs.IsNotFound(err):
+		return "fetched", t.fromSource(ctx, i, l)
+	}
+	return "", err
+}
+
+// fromDisk converts a layer that is in the content store.
+func (t *transfer) fromDisk(ctx context.Context, i int, l layer) error {
+	r, err := t.fromContent(ctx, l.desc)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // only read
+	d := l.desc.Digest
+	file := t.path("content", "blobs", d.Algorithm().String(), d.Encoded())
+	return t.convert(ctx, &movedReader{r, t.watch, i}, l, file)
+}
+
+type movedReader struct {
+	io.Reader
+	watch Watcher
+	i     int
+}
+
+// Read implements io.Reader.
+func (m *movedReader) Read(b []byte) (int, error) {
+	n, err := m.Reader.Read(b)
+	m.watch.Moved(m.i, int64(n))
+	return n, err
+}
+
+// fromSource fetches a layer, and converts it while it comes. Bytes that have not the digest leave nothing;
+// a stream that breaks off leaves the beginning in the content store, and the next fetch goes on from there.
+func (t *transfer) fromSource(ctx context.Context, i int, l layer) error {
+	in, err := t.ingest(ctx, l.desc)
+	if errdefs.IsAlreadyExists(err) { // by a fetch outside of our lock
+		return t.fromDisk(ctx, i, l)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // keeps what came, unless it was committed or aborted
+	src, err := t.source(ctx, l.desc)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = src.Close() }()
+	r, err := in.resume(src)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	from := &movedReader{r, t.watch, i}
+	if isNative(l.desc.MediaType) { // the blob may become a link of the file
+		if err := in.all(ctx, from); err != nil {
+			return err
+		}
+		return t.fromDisk(ctx, i, l)
+	}
+	err = relay(ctx, from, in, func(ctx context.Context, r io.Reader) error { return t.convert(ctx, r, l, "") })
+	return in.failed(err)
+}
+
+// ingestion is a layer on its way into the content store.
+type ingestion struct {
+	content.Writer
+	ctx  context.Context // of the fetch
+	t    *transfer
+	desc v1.Descriptor
+	ref  string
+	skip int64 // bytes that are there already, from an earlier fetch
+	size int64 // bytes that have come, those included
+}
+
+func (t *transfer) ingest(ctx context.Context, d v1.Descriptor) (*ingestion, error) {
+	in := &ingestion{ctx: ctx, t: t, desc: d, ref: remotes.MakeRefKey(ctx, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest})}
+	w, err := t.content.Writer(t.named(ctx), content.WithRef(in.ref), content.WithDescriptor(d))
+	if err != nil {
+		return nil, err
+	}
+	in.Writer = w
+	st, err := w.Status()
+	if err == nil && st.Offset > d.Size { // of another version of the truth
+		err = w.Truncate(0)
+		st.Offset = 0
+	}
+	in.skip = st.Offset
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return in, nil
+}
+
+// Write implements io.Writer: it keeps what is new.
+func (in *ingestion) Write(b []byte) (int, error) {
+	n := len(b)
+	in.size += int64(n)
+	if in.size > in.desc.Size {
+		return 0, invalidf("%s: it has more than the %d bytes that it should have", in.desc.Digest, in.desc.Size)
+	}
+	old := min(in.skip, int64(n))
+	in.skip -= old
+	if b = b[old:]; len(b) > 0 {
+		if _, err := in.Writer.Write(b); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// resume returns the whole stream: what is there already, then the rest of src.
+func (in *ingestion) resume(src io.ReadCloser) (io.ReadCloser, error) {
+	if in.skip == 0 {
+		return io.NopCloser(src), nil
+	}
+	path, err := in.file()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := src.(io.Seeker); ok {
+		_, err = s.Seek(in.skip, io.SeekStart)
+	} else {
+		_, err = io.CopyN(io.Discard, src, in.skip)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(f, in.skip), src), f}, nil
+}
+
+// file is where the content store keeps what has come so far: it has no way to read that.
+func (in *ingestion) file() (string, error) {
+	list, err := in.t.files.ListStatuses(context.Background())
+	if err != nil {
+		return "", err
+	}
+	for _, st := range list {
+		if strings.HasPrefix(st.Ref, namespace+"/") && strings.HasSuffix(st.Ref, "/"+in.ref) {
+			return in.t.path("content", "ingest", digest.FromString(st.Ref).Encoded(), "data"), nil
+		}
+	}
+	return "", fmt.Errorf("engine: %s: what was fetched before: %w", in.desc.Digest, errdefs.ErrNotFound)
+}
+
+// all takes everything from a reader and commits it.
+func (in *ingestion) all(ctx context.Context, r io.Reader) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{in}, &cancelled{ctx, r}, make([]byte, relaySize))
+	if err == nil {
+		err = in.verify()
+	}
+	if err == nil {
+		err = in.commit()
+	}
+	return in.failed(err)
+}
+
+// verify tells whether the bytes that came are those that were wanted.
+func (in *ingestion) verify() error {
+	if in.size != in.desc.Size {
+		return invalidf("%s: it has %d bytes, not %d", in.desc.Digest, in.size, in.desc.Size)
+	}
+	if got := in.Digest(); got != in.desc.Digest && got.Algorithm() == in.desc.Digest.Algorithm() {
+		return invalidf("%s: its bytes have the digest %s", in.desc.Digest, got)
+	}
+	return nil
+}
+
+// commit makes the layer durable and records it.
+func (in *ingestion) commit() error {
+	err := in.Commit(in.t.named(in.ctx), in.desc.Size, in.desc.Digest, content.WithLabels(in.t.labels))
+	if errdefs.IsAlreadyExists(err) {
+		return nil
+	}
+	if errdefs.IsFailedPrecondition(err) { // another algorithm than the writer's
+		return invalidf("%s: %v", in.desc.Digest, err)
+	}
+	return err
+}
+
+// failed ends an ingest after an error. What came is kept, and the next fetch goes on behind it, if nothing
+// is wrong with it: if only the stream broke off, or we were told to stop.
+func (in *ingestion) failed(err error) error {
+	if err == nil || !errors.Is(err, ErrInvalid) && !isBadLayer(err) {
+		return err
+	}
+	ctx := in.t.named(context.WithoutCancel(in.ctx))
+	aerr := errors.Join(in.Close(), in.t.content.Abort(ctx, in.ref))
+	if errdefs.IsNotFound(aerr) { // committed
+		aerr = nil
+	}
+	return errors.Join(err, aerr)
+}
+
+// putDocuments records documents with their labels, in the transaction of ctx if there is one.
+func (l *Local) putDocuments(ctx context.Context, docs []document, labels map[string]string) error {
+	ctx = l.named(ctx)
+	for _, d := range docs {
+		all := map[string]string{}
+		maps.Copy(all, labels)
+		maps.Copy(all, d.labels)
+		ref := remotes.MakeRefKey(ctx, v1.Descriptor{MediaType: d.desc.MediaType, Digest: d.desc.Digest})
+		err := content.WriteBlob(ctx, l.content, ref, strings.NewReader(string(d.bytes)), d.desc, content.WithLabels(all))
+		if err != nil {
+			return fmt.Errorf("engine: %s: %w", d.desc.Digest, err)
+		}
+		if err := l.addLabels(ctx, d, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLabels gives a document that was there before the labels that it lacks.
+func (l *Local) addLabels(ctx context.Context, d document, labels map[string]string) error {
+	info, err := l.content.Info(ctx, d.desc.Digest)
+	if err != nil {
+		return err
+	}
+	var paths []string
+	for k, v := range labels {
+		if info.Labels[k] != v {
+			paths = append(paths, "labels."+k)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	_, err = l.content.Update(ctx, content.Info{Digest: d.desc.Digest, Labels: labels}, paths...)
+	return err
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/metadata/boltutil"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/pkg/labels"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	bolt "go.etcd.io/bbolt"
+)
+
+// PullOptions say what is pulled; the zero value is for this machine.
+type PullOptions struct {
+	Platform string  // OS/ARCH[/VARIANT]
+	Watch    Watcher // may be nil
+}
+
+// Pull fetches an image from its registry and converts its layers while they come. Layers that the store has
+// are not fetched. After nil, the image with all its layers survives a crash; after an error or a crash there
+// is no image, and what has come is used by the next try.
+func (l *Local) Pull(ctx context.Context, ref string, o PullOptions) (Image, error) {
+	name, err := Normalize(ref)
+	if err != nil {
+		return Image{}, err
+	}
+	match, err := matcher(o.Platform)
+	if err != nil {
+		return Image{}, err
+	}
+	r, err := l.resolver(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	_, desc, err := r.Resolve(ctx, name)
+	if err != nil {
+		return Image{}, fmt.Errorf("engine: %w", err)
+	}
+	f, err := r.Fetcher(ctx, name)
+	if err != nil {
+		return Image{}, fmt.Errorf("engine: %w", err)
+	}
+	source := l.knownOr(f)
+	c, err := readContents(ctx, source, desc, forPlatform(match))
+	if err != nil {
+		return Image{}, err
+	}
+	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: o.Watch}
+	if t.watch == nil {
+		t.watch = nobody{}
+	}
+	if err := t.layers(ctx, c.layers); err != nil {
+		return Image{}, err
+	}
+	return l.record(ctx, name, c, t.labels)
+}
+
+// knownOr opens what is in the content store, and fetches what is not.
+func (l *Local) knownOr(f remotes.Fetcher) open {
+	return func(ctx context.Context, d v1.Descriptor) (r io.ReadCloser, err error) {
+		r, err = l.fromContent(ctx, d)
+		if errdefs.IsNotFound(err) {
+			r, err = f.Fetch(ctx, d)
+		}
+		return r, err
+	}
+}
+
+// record writes the documents of an image and its name, in one transaction.
+func (l *Local) record(ctx context.Context, name string, c *contents, labels map[string]string) (Image, error) {
+	im := images.Image{Name: name, Target: v1.Descriptor{MediaType: c.docs[0].desc.MediaType, Digest: c.target.Digest, Size: c.target.Size}}
+	err := l.meta.Update(func(tx *bolt.Tx) error {
+		ctx := boltutil.WithTransaction(l.named(ctx), tx)
+		if err := l.putDocuments(ctx, c.docs, labels); err != nil {
+			return err
+		}
+		return putImage(ctx, l.images, im)
+	})
+	if err != nil {
+		return Image{}, fmt.Errorf("engine: %s: %w", name, err)
+	}
+	return newImage(im, c), nil
+}
+
+// putImage gives a name to a target, whatever it was the name of before.
+func putImage(ctx context.Context, to images.Store, im images.Image) error {
+	_, err := to.Update(ctx, im, "target")
+	if errdefs.IsNotFound(err) {
+		_, err = to.Create(ctx, im)
+	}
+	return err
+}
+
+// sourceLabels say where content came from, as containerd does: registries mount blobs of each other's
+// repositories by them, and what was not fetched can be.
+func sourceLabels(name string) map[string]string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return nil
+	}
+	return map[string]string{labels.LabelDistributionSource + "." + reference.Domain(named): reference.Path(named)}
+}
+
+// memoryPerLayer is what one conversion may take: the tree of a layer of half a million entries.
+const memoryPerLayer = 256 << 20
+
+// workers is how many layers are fetched at once.
+func (l *Local) workers() int {
+	n := l.Config.Registry.MaxConcurrentDownloads
+	if n <= 0 {
+		n = Default().Registry.MaxConcurrentDownloads
+	}
+	n = min(n, max(2, runtime.GOMAXPROCS(0)))
+	if free := availableMemory(); free > 0 {
+		n = min(n, int(free/memoryPerLayer))
+	}
+	return max(1, n)
+}
+
+// availableMemory is what Linux says that programs can still get, in bytes; 0 if it does not say.
+func availableMemory() int64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), "MemAvailable:")
+	text, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+)
+
+// userAgent is what registries see.
+const userAgent = "lamina"
+
+// Normalize makes a reference whole, as docker does: "debian" is "docker.io/library/debian:latest". A
+// reference with tag and digest keeps the digest only.
+func Normalize(ref string) (string, error) {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return "", fmt.Errorf("engine: image %q: %w: %w", ref, err, errdefs.ErrInvalidArgument)
+	}
+	return named.String(), nil
+}
+
+// Familiar is the short form of a reference, for people.
+func Familiar(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.FamiliarString(named)
+}
+
+// resolver returns what talks to registries: mirrors from hosts.toml, credentials from docker's config.json,
+// plain HTTP for loopback addresses.
+func (l *Local) resolver(ctx context.Context) (remotes.Resolver, error) {
+	auth, err := readDockerConfig(dockerConfigPath())
+	if err != nil {
+		return nil, err
+	}
+	type answer struct{ user, secret string } // one question to a helper per host, however many requests there are
+	var mu sync.Mutex
+	known := map[string]func() (answer, error){}
+	hosts := dockerconfig.ConfigureHosts(ctx, dockerconfig.HostOptions{
+		HostDir: hostDirs(l.Config.Registry.ConfigPath),
+		Credentials: func(host string) (string, string, error) {
+			mu.Lock()
+			if known[host] == nil {
+				known[host] = sync.OnceValues(func() (answer, error) {
+					user, secret, err := auth.credentials(ctx, host)
+					return answer{user, secret}, err
+				})
+			}
+			get := known[host]
+			mu.Unlock()
+			a, err := get()
+			return a.user, a.secret, err
+		},
+	})
+	return docker.NewResolver(docker.ResolverOptions{
+		Hosts:   hosts,
+		Headers: http.Header{"User-Agent": {userAgent}},
+		Tracker: l.tracker,
+	}), nil
+}
+
+// hostDirs looks for the directory of a host, with its hosts.toml or certificates, in a list of directories.
+func hostDirs(list string) func(string) (string, error) {
+	var all []func(string) (string, error)
+	for _, dir := range filepath.SplitList(list) {
+		if dir = strings.TrimSpace(dir); dir != "" {
+			all = append(all, dockerconfig.HostDirFromRoot(dir))
+		}
+	}
+	return func(host string) (string, error) {
+		for _, in := range all {
+			dir, err := in(host)
+			if err == nil || !errdefs.IsNotFound(err) {
+				return dir, err
+			}
+		}
+		return "", fmt.Errorf("engine: %s: no directory for the host: %w", host, errdefs.ErrNotFound)
+	}
+}
