@@ -1,9 +1,117 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/laminafs/lamina/internal/mount"
+)
 
 // MountBlob mounts a blob at MountPoint(b.N), unless it is mounted there, and returns that directory. All
 // users of the blob share the mount, in all processes that share the mount namespace. Asking again costs one
-// system call. The mount stays until Collect finds that no active snapshot or view needs the blob, so call
-// it after the transaction that makes the snapshot, never inside one. A blob whose files prove to be missing or damaged is set aside: ErrNotFound.
-func (s *Store) MountBlob(ctx context.Context, b Blob) (dir string, err error) { return "", errTODO }
+// system call: the kernel knows what is mounted, the store remembers nothing. The mount stays until Collect
+// finds that no active snapshot or view needs the blob, so it is called after the transaction that makes the
+// snapshot, never inside one. A blob whose files prove to be missing or damaged is set aside: ErrNotFound.
+func (s *Store) MountBlob(ctx context.Context, b Blob) (dir string, err error) {
+	if err := b.Validate(); err != nil {
+		return "", err
+	}
+	if b.N == 0 {
+		return "", fmt.Errorf("store: mount %s: not a record: %w", b.Key, errdefs.ErrInvalidArgument)
+	}
+	dir = s.MountPoint(b.N)
+	mounted, err := mount.Mounted(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.files.mkdir(dir); errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	if mounted || err != nil {
+		return dir, err
+	}
+	if err := s.nested(ctx); err != nil {
+		return "", err
+	}
+	return dir, s.mountOnce(ctx, b, dir)
+}
+
+// mountOnce mounts a blob while it holds the lock of the mount point. Who waited for the lock finds it mounted.
+func (s *Store) mountOnce(ctx context.Context, b Blob, dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("store: mount: %w", err)
+	}
+	if err := poll(ctx, dir, func() error { return lockDir(d, true) }); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	defer func() { _ = unlockDir(d) }() // nothing was written
+	if mounted, err := mount.Mounted(dir); mounted || err != nil {
+		return err
+	}
+	if err := s.check(&b); err != nil {
+		return s.setAside(ctx, b, err)
+	}
+	kernel, err := s.kernel()
+	if err != nil {
+		return err
+	}
+	steps, err := mount.Plan(mount.Root{
+		Layers: []mount.Layer{{Image: s.image(b.Key), Devices: s.DevicePaths(b)}},
+		Target: dir,
+	}, kernel)
+	if err != nil {
+		return err
+	}
+	if err := mount.Apply(steps); err != nil {
+		return fmt.Errorf("store: blob %s: %w", b.Key, err)
+	}
+	s.observe(Event{Kind: Mounted, Key: b.Key, Path: dir})
+	return nil
+}
+
+// unmount detaches the mount at dir: containers hold clones of it, and keep those.
+func (s *Store) unmount(dir string) bool {
+	err := mount.Umount(dir, true)
+	s.observe(Event{Kind: Unmounted, Path: dir, Err: err})
+	return err == nil
+}
+
+// number is the inverse of MountPoint.
+func (l Layout) number(dir string) (uint64, bool) {
+	name, below := strings.CutPrefix(dir, l.mounts()+string(filepath.Separator))
+	if !below || !isNumber(name) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(name, 10, 64)
+	return n, err == nil
+}
+
+// mountTable is what is mounted below the root of the store, in the order in which it was mounted.
+type mountTable struct{ entries []mount.Entry }
+
+// mountTable reads the table of the kernel. Where there is none to be read, nothing is mounted.
+func (s *Store) mountTable() mountTable {
+	entries, err := mount.Table(s.Root)
+	if err != nil {
+		return mountTable{}
+	}
+	return mountTable{entries}
+}
+
+// below tells whether anything is mounted at or below path.
+func (t mountTable) below(path string) bool {
+	for _, e := range t.entries {
+		if e.Target == path || strings.HasPrefix(e.Target, path+"/") {
+			return true
+		}
+	}
+	return false
+}
