@@ -43,7 +43,7 @@ func (s *setup) commit(ref, container, name string) string {
 		}
 	}()
 	info := must(must(c.LoadContainer(ctx, container))(s).Info(ctx))(s)
-	layer := must(rootfs.CreateDiff(ctx, info.SnapshotKey, c.SnapshotService(snapshotter), c.DiffService()))(s)
+	layer := must(rootfs.CreateDiff(ctx, info.SnapshotKey, c.SnapshotService(s.name), c.DiffService()))(s)
 	blob := must(c.ContentStore().Info(ctx, layer.Digest))(s)
 	diffID, err := digest.Parse(blob.Labels["containerd.io/uncompressed"])
 	if err != nil {

@@ -63,7 +63,7 @@ func names(t testing.TB, dir string) listing {
 // Containers keep their files open and mounted while the daemon and containerd restart.
 func TestContainersSurviveARestartOfEveryDaemon(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version string) {
-		s := start(t, version)
+		s := startOurs(t, version)
 		ref := s.push("small", small(t, 4))
 		s.pull(ref)
 		s.background(ref, "runs", "echo mine >/mine")
@@ -96,7 +96,7 @@ func TestContainersSurviveARestartOfEveryDaemon(t *testing.T) {
 // A second image on the same layers downloads nothing, converts nothing and mounts nothing new.
 func TestLayersInTheStoreAreNotFetchedAgain(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version string) {
-		s := start(t, version)
+		s := startOurs(t, version)
 		img := small(t, 4)
 		s.pull(s.push("one", img))
 		blobs := blobFiles(s)
