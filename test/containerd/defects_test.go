@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -181,10 +182,10 @@ func (s *setup) exec(id, script string) error {
 	return nil
 }
 
-var counter int
+var counter atomic.Int64
 
-// unique numbers what needs a name; tests run one after the other.
-func unique() int { counter++; return counter }
+// unique numbers what needs a name.
+func unique() int64 { return counter.Add(1) }
 
 // usage is the size that the snapshotter tells for a container's snapshot.
 func (s *setup) usage(id string) int64 {
