@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
@@ -13,18 +14,11 @@ import (
 	"github.com/laminafs/lamina/internal/store"
 )
 
-// profiles are those under which a layer may be found by its diffID, the best first. The digest of a
-// native layer is its diffID.
-var profiles = []string{convert.Profile, store.ProfileNative, profileIndex, profileCache}
-
-// profileIndex is the differ's profile of tar indexes.
-const profileIndex = convert.Profile + "-index"
-
 // hit finds the blob of a layer: by its diffID, or by the chain ID for containerd before 2.3, which sends
 // no diffID. The same layer in another chain is found by its diffID only.
 func (s *Snapshotter) hit(tx *store.Tx, e *extraction) (store.Blob, bool) {
 	if e.diffID != "" {
-		for _, p := range profiles {
+		for _, p := range slices.Concat(convert.LayerProfiles, []string{profileCache}) {
 			if b, err := tx.Blob(store.Key{Profile: p, Digest: e.diffID}); err == nil && s.isThere(b) {
 				return b, true
 			}
