@@ -19,6 +19,9 @@ type DirOptions struct {
 
 	// Warn, if set, is told of what is left out (sockets).
 	Warn func(dirtree.Warning)
+
+	// Edit, if set, may change the tree before the metadata is written.
+	Edit func(*tree.Tree) error
 }
 
 // The attributes of overlayfs, as in package tree.
@@ -44,6 +47,9 @@ func Dir(ctx context.Context, dir string, out mkfs.File, o DirOptions) (mkfs.Sum
 	t, err := dirtree.Read(dir, &cancelled{ctx, w}, dirtree.Options{OneFileSystem: true, Warn: o.Warn})
 	if err == nil {
 		err = unbook(t)
+	}
+	if err == nil && o.Edit != nil {
+		err = o.Edit(t)
 	}
 	if err != nil {
 		return mkfs.Summary{}, errors.Join(err, w.Close())
