@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -39,10 +40,28 @@ func (k Key) Validate() error {
 			return fmt.Errorf("store: key: profile %q: %w", k.Profile, errdefs.ErrInvalidArgument)
 		}
 	}
-	if err := k.Digest.Validate(); err != nil {
-		return fmt.Errorf("store: key: digest %.80q: %w: %w", k.Digest, err, errdefs.ErrInvalidArgument)
+	if !isDigest(string(k.Digest)) {
+		return fmt.Errorf("store: key: digest %.150q: %w", k.Digest, errdefs.ErrInvalidArgument)
 	}
 	return nil
+}
+
+// hexLen is the length of the hexadecimal part of a digest, by algorithm.
+var hexLen = map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}
+
+// isDigest is digest.Digest.Validate without its regular expression, which is a quarter of the time of reading all
+// records.
+func isDigest(s string) bool {
+	algorithm, hex, ok := strings.Cut(s, ":")
+	if n := hexLen[algorithm]; !ok || n == 0 || len(hex) != n {
+		return false
+	}
+	for _, c := range []byte(hex) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // Blob is the record of an EROFS image in the store.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -101,12 +100,7 @@ func (st *Staged) publish(ctx context.Context, k Key, snapshotID string) (Blob, 
 
 // measure makes the record of what is staged, and refuses what recovery would set aside.
 func (st *Staged) measure(k Key) (Blob, error) {
-	b := Blob{Key: k, ImageDigest: st.ImageDigest, Created: time.Now().UTC().Truncate(time.Second)}
-	if b.ImageDigest != "" {
-		if err := b.ImageDigest.Validate(); err != nil {
-			return Blob{}, fmt.Errorf("store: publish %s: digest of the image: %w: %w", k, err, errdefs.ErrInvalidArgument)
-		}
-	}
+	b := Blob{Key: k, ImageDigest: st.ImageDigest}
 	if err := checkSuper(st.image, st.image.Name()); err != nil {
 		if d := (*damage)(nil); errors.As(err, &d) {
 			return Blob{}, fmt.Errorf("store: publish %s: %w: %w", k, d.why, errdefs.ErrInvalidArgument)

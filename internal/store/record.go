@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -22,21 +23,12 @@ const (
 
 // encode returns the bytes of a valid key.
 func (k Key) encode() []byte {
+	algorithm, digits, _ := strings.Cut(string(k.Digest), ":")
 	b := make([]byte, 0, len(k.Profile)+len(k.Digest))
 	b = append(append(b, k.Profile...), 0)
-	b = append(append(b, k.Digest.Algorithm()...), 0)
-	hex := k.Digest.Encoded()
-	for i := 0; i+1 < len(hex); i += 2 {
-		b = append(b, nibble(hex[i])<<4|nibble(hex[i+1]))
-	}
+	b = append(append(b, algorithm...), 0)
+	b, _ = hex.AppendDecode(b, []byte(digits)) // valid
 	return b
-}
-
-func nibble(c byte) byte {
-	if c >= 'a' {
-		return c - 'a' + 10
-	}
-	return c - '0'
 }
 
 // decodeKey is the inverse of encode; what it returns is valid.
@@ -46,7 +38,7 @@ func decodeKey(b []byte) (Key, error) {
 	if !ok || !ok2 {
 		return Key{}, fmt.Errorf("store: record: key %.80q", b)
 	}
-	k := Key{Profile: profile, Digest: digest.NewDigestFromEncoded(digest.Algorithm(algorithm), fmt.Sprintf("%x", raw))}
+	k := Key{profile, digest.Digest(algorithm + ":" + hex.EncodeToString([]byte(raw)))}
 	if err := k.Validate(); err != nil {
 		return Key{}, fmt.Errorf("store: record: key %.80q: %w", b, err)
 	}
@@ -95,7 +87,7 @@ func decodeBlob(k Key, b []byte) (Blob, error) {
 	}
 	if len(r.b) > 0 {
 		blob.ImageDigest = digest.Digest(r.b)
-		if blob.ImageDigest.Validate() != nil {
+		if !isDigest(string(blob.ImageDigest)) {
 			return bad("digest of the image")
 		}
 	}

@@ -18,12 +18,7 @@ import (
 // recover puts the store in order after a crash. This process is its only user. Every step may be
 // interrupted and is done again by the next start.
 func (s *Store) recover(ctx context.Context) error {
-	for _, dir := range s.dirs() {
-		if err := s.files.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	if err := s.files.syncDir(s.Root); err != nil {
+	if err := s.makeDirs(); err != nil {
 		return err
 	}
 	if err := s.db.create(s.staging()); err != nil {
@@ -46,6 +41,22 @@ func (s *Store) recover(ctx context.Context) error {
 	}
 	s.dropStrangers(table, blobs)
 	return nil
+}
+
+// makeDirs makes the directories of the layout, durably.
+func (s *Store) makeDirs() error {
+	made := false
+	for _, dir := range s.dirs() {
+		err := s.files.mkdir(dir)
+		made = made || err == nil
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if !made {
+		return nil
+	}
+	return s.files.syncDir(s.Root)
 }
 
 // readable returns the blobs that are not known to be damaged, and removes records that cannot be read: the

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	_ "crypto/sha256" // go-digest takes the algorithms that are linked in
+	_ "crypto/sha256" // go-digest panics when a digest is to be computed whose algorithm is not linked in
 	_ "crypto/sha512"
 	"errors"
 	"fmt"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -106,7 +107,7 @@ func (t *Tx) Blob(k Key) (Blob, error) {
 }
 
 // PutBlob writes the record of a blob whose files are in place and durable, and returns it with the number
-// that it got, if it had none. Publish is what callers want.
+// that it got, if it had none, and the time, if it has none. Publish is what callers want.
 func (t *Tx) PutBlob(b Blob) (Blob, error) {
 	if err := b.Validate(); err != nil {
 		return Blob{}, err
@@ -114,6 +115,13 @@ func (t *Tx) PutBlob(b Blob) (Blob, error) {
 	if b.Size < 0 || len(b.Devices) > maxDevices || len(b.Devices) > 0 && b.Devices[0].Size < 0 {
 		return Blob{}, fmt.Errorf("store: blob %s: sizes: %w", b.Key, errdefs.ErrInvalidArgument)
 	}
+	if b.ImageDigest != "" && !isDigest(string(b.ImageDigest)) {
+		return Blob{}, fmt.Errorf("store: blob %s: digest of the image %.150q: %w", b.Key, b.ImageDigest, errdefs.ErrInvalidArgument)
+	}
+	if b.Created.Unix() < 0 {
+		b.Created = time.Now()
+	}
+	b.Created = b.Created.UTC().Truncate(time.Second)
 	if b.N == 0 {
 		n, err := t.blobs.NextSequence()
 		if err != nil {
@@ -252,8 +260,8 @@ func (t *Tx) SetChain(chainID digest.Digest, k Key) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
-	if err := chainID.Validate(); err != nil {
-		return fmt.Errorf("store: chain %.80q: %w: %w", chainID, err, errdefs.ErrInvalidArgument)
+	if !isDigest(string(chainID)) {
+		return fmt.Errorf("store: chain %.150q: %w", chainID, errdefs.ErrInvalidArgument)
 	}
 	return put(t.chains, []byte(chainID), k.encode(), k)
 }
