@@ -19,9 +19,9 @@ const (
 	metacopyXattr = overlayXattrs + "metacopy"
 )
 
-// local are attributes that the security modules of this machine write; those of another refuse or ignore
+// machine are attributes that the security modules of this machine write; those of another refuse or ignore
 // them.
-var local = map[string]bool{"security.selinux": true, "security.evm": true}
+var machine = map[string]bool{"security.selinux": true, "security.evm": true}
 
 // writeUpper writes an upper directory as a tar, while it is read. It is errDepends if that cannot be done.
 func writeUpper(ctx context.Context, w io.Writer, f *form, p *pair) error {
@@ -77,7 +77,7 @@ func (p *pair) clean(n *tree.Node, f *form) {
 	for _, x := range n.Xattrs {
 		book := strings.HasPrefix(x.Name, overlayXattrs) && !strings.HasPrefix(x.Name, escapedXattrs) &&
 			(x.Name != tree.OpaqueXattr || x.Value != "y" || !n.IsDir())
-		if !book && !local[x.Name] {
+		if !book && !machine[x.Name] {
 			kept = append(kept, x)
 		}
 	}
