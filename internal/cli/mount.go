@@ -16,13 +16,13 @@ import (
 type mountJob struct {
 	images, devices     []string
 	target, upper, work string
-	loop, dryRun        bool
+	loop, force, dryRun bool
 }
 
 const mountLong = `Mount an image at a directory, or several layers joined by overlayfs, the lowest first. One mount is
 made whatever the number of layers, and lamina umount, or umount, takes it away. Image files are
 mounted directly where the kernel can do that (Linux 6.12), else through loop devices. Needs root. If the image
-has its data in other files, as a tar index has, --device names them.`
+has its data in other files, as a tar index has, --device names them. A directory at which something is mounted is refused.`
 
 func newMount(e *env) *cobra.Command {
 	j := &mountJob{}
@@ -51,6 +51,7 @@ func newMount(e *env) *cobra.Command {
 	fs.StringVar(&j.upper, "upper", "", "directory that takes what is written (default: read-only)")
 	fs.StringVar(&j.work, "work", "", "empty directory on the same file system as --upper")
 	fs.BoolVar(&j.loop, "loop", false, "use loop devices without trying the files")
+	fs.BoolVar(&j.force, "force", false, "mount over what is mounted at DIR already")
 	fs.BoolVar(&j.dryRun, "dry-run", false, "print what would be done")
 	return cmd
 }
@@ -83,12 +84,24 @@ func (e *env) mount(j *mountJob) (err error) {
 	}
 	if !j.dryRun {
 		e.undoes.Store(true)
-		return mount.Apply(steps)
+		return j.apply(r.Target, steps)
 	}
 	for _, s := range steps {
 		fmt.Fprintln(e.stdout, s)
 	}
 	return nil
+}
+
+// apply does the steps; a mount that is there stays uncovered unless force says otherwise.
+func (j *mountJob) apply(target string, steps []mount.Step) error {
+	if j.force {
+		return mount.Apply(steps)
+	}
+	ok, err := mount.Once(target, func() error { return mount.Apply(steps) })
+	if err == nil && !ok {
+		return fmt.Errorf("%s: something is mounted there already; --force mounts over it", j.target)
+	}
+	return err
 }
 
 // mayMount says early, for a caller that is not root, that root is needed.

@@ -72,3 +72,6 @@ func ClearProject(string, uint32) error { return errNotLinux }
 
 // SetImmutable sets or clears the immutable flag.
 func SetImmutable(string, bool) error { return errNotLinux }
+
+// Once calls do unless something is mounted at a directory.
+func Once(string, func() error) (bool, error) { return false, errNotLinux }

@@ -10,7 +10,8 @@ import (
 
 // SetProject puts the directory, and all that will be made in it, into a project of the file system's quota, with a limit
 // of bytes, 0 for none, rounded up to KiB. The directory should be empty: files in it stay where they are. id is not 0.
-// A write beyond the limit fails with ENOSPC on xfs, EDQUOT on ext4. errors.ErrUnsupported: the file system keeps no
+// A write beyond the limit fails with ENOSPC on xfs, EDQUOT on ext4, where it does not bind processes with
+// CAP_SYS_RESOURCE, which containers have only if privileged. errors.ErrUnsupported: the file system keeps no
 // project quota (ext4 and xfs do if mounted with prjquota), or the kernel is older than 5.14; nothing has changed then.
 func SetProject(dir string, id uint32, limit uint64) error {
 	if id == 0 {
