@@ -212,16 +212,13 @@ func (e *env) commit(s snapshot, name string) {
 func (e *env) view(name string) []cmount.Mount {
 	e.t.Helper()
 	var blobs []store.Blob
-	must(e.t, e.store.View(e.t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		if name == "" {
-			return nil
+	e.n++
+	must(e.t, e.store.Update(e.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		snap, err := storage.CreateSnapshot(ctx, snapshots.KindView, fmt.Sprint("view ", e.n), name)
+		if err == nil {
+			blobs = e.blobsOf(tx, snap.ParentIDs)
 		}
-		snap, err := storage.GetSnapshot(ctx, name)
-		if err != nil {
-			return err
-		}
-		blobs = e.blobsOf(tx, append([]string{snap.ID}, snap.ParentIDs...))
-		return nil
+		return err
 	}))
 	dirs := e.lowers(blobs)
 	if len(dirs) == 1 {
