@@ -10,8 +10,11 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/convert"
+	"github.com/laminafs/lamina/internal/engine"
 	"github.com/laminafs/lamina/internal/oci"
 	"github.com/laminafs/lamina/tartree"
 )
@@ -79,7 +82,7 @@ func (c *codeError) Error() string {
 func (c *codeError) Unwrap() error { return c.err }
 
 // corruptErrors are the errors that say "the bytes are wrong".
-var corruptErrors = []error{erofs.ErrCorrupt, tartree.ErrArchive, oci.ErrInvalid, io.ErrUnexpectedEOF}
+var corruptErrors = []error{erofs.ErrCorrupt, tartree.ErrArchive, oci.ErrInvalid, engine.ErrInvalid, io.ErrUnexpectedEOF}
 
 // exitCode is the row of the table for an error.
 func exitCode(err error) int {
@@ -107,10 +110,12 @@ func exitCode(err error) int {
 		}
 	}
 	switch {
-	case errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, errors.ErrUnsupported), errdefs.IsNotImplemented(err):
 		return exitUnsupported
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound), errdefs.IsNotFound(err):
 		return exitNotFound
+	case errdefs.IsInvalidArgument(err):
+		return exitUsage
 	}
 	return exitFailure
 }

@@ -53,6 +53,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(commands(e)...)
+	root.AddCommand(linuxCommands(e)...)
 	root.AddCommand(&cobra.Command{
 		Use:   "exit-codes",
 		Short: "The table of exit codes",
@@ -75,7 +76,8 @@ func commands(e *env) []*cobra.Command {
 		newMount(e),
 		newUmount(e),
 		newMerge(e),
-		newRun(e),
+		newStatus(e),
+		newConfig(e),
 		newVersion(e),
 	}
 }

@@ -1,47 +1,52 @@
+//go:build linux
+
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/laminafs/lamina/internal/bundle"
-	"github.com/laminafs/lamina/internal/mount"
-	"github.com/laminafs/lamina/internal/oci"
+	"github.com/laminafs/lamina/internal/engine"
 )
 
 // runJob is what run was asked for.
 type runJob struct {
+	local    localFlags
 	ref      string
 	platform string
-	state    string
-	runtime  string
-	options  bundle.Options
+	pull     string
+	options  engine.RunOptions
 
 	volumes    []string
 	env        []string
 	entrypoint string
 	network    string
-	remove     bool
+	memory     string
+	cpus       float64
+	userns     string
 	tty        bool
 
 	progress progressFlag
 }
 
-const runLong = `Run a command in an OCI image: its layers become EROFS images in the state directory, each once, are
-mounted by the kernel and joined by overlayfs, and a runtime (runc) starts the command with the
-image's configuration. What the command writes is gone afterwards. Converted layers are kept. One
-whose length or superblock is wrong is made again; beyond that, what is in the state directory is
-trusted: the data of layers is not verified at each start.
+const runLong = `Run a command in a container. Its root is the layers of the image, each an EROFS image that the kernel mounts
+once for all containers, joined by overlayfs; a runtime (runc or crun) starts the command with the image's
+configuration.
 
-IMAGE is oci-archive:FILE, docker-archive:FILE or oci:DIR, with :TAG behind it if there are several
-images. Digests of manifest, config and layers are verified. Mounts live in a mount namespace of
-their own, so nothing is left of them however lamina ends. Needs root.
+IMAGE is the name of an image that was pulled, imported or committed; one that is not here is pulled. Or it is
+oci-archive:FILE, docker-archive:FILE or oci:DIR, with :TAG behind it if there are several images; their layers are
+converted once and kept until lamina prune. Digests of manifest, config and layers are verified.
+
+What the command writes is gone afterwards, unless --rm=false, --name or --detach is given: then the container
+stays, for lamina ps, commit, logs and rm. The mounts of a container live in a mount namespace of its own, so
+nothing is left of them however lamina ends. Needs root.
 
 Signals go to the command. SIGTERM and SIGHUP, and SIGINT without a terminal, end it after ten seconds
 if it does not end by itself. The exit code is that of the command; 125 if it could not be started,
@@ -51,39 +56,37 @@ func newRun(e *env) *cobra.Command {
 	j := &runJob{}
 	cmd := &cobra.Command{
 		Use:   "run [flags] IMAGE [COMMAND [ARG...]]",
-		Short: "Run a command in an OCI image",
+		Short: "Run a command in a container",
 		Long:  runLong,
-		Example: `  lamina run oci-archive:debian.tar
-  lamina run -v $PWD:/src -w /src oci:images/golang:1.26 go test ./...
-  lamina run --network host -e DEBUG=1 docker-archive:app.tar`,
+		Example: `  lamina run -it debian:13
+  lamina run -d --name web --memory 512M -v /srv:/srv:ro app:v1
+  lamina run oci-archive:debian.tar
+  lamina run -v $PWD:/src -w /src oci:images/golang:1.26 go test ./...`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.ref, j.options.Args = args[0], args[1:]
 			if len(args) > 1 && args[1] == "--" { // habit; no program has that name
 				j.options.Args = args[2:]
 			}
-			if cmd.Flags().Changed("entrypoint") {
-				ep := []string{}
-				if j.entrypoint != "" {
-					ep = []string{j.entrypoint}
-				}
-				j.options.Entrypoint = &ep
-			}
-			if !cmd.Flags().Changed("tty") {
-				j.tty = term.IsTerminal(int(e.stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
-			}
-			if err := j.complete(); err != nil {
+			if err := j.complete(e, cmd.Flags()); err != nil {
 				return err
 			}
 			return e.run(j)
 		},
 	}
+	j.register(cmd)
+	return cmd
+}
+
+func (j *runJob) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.SetInterspersed(false)
 	fs.SortFlags = false
-	fs.StringVar(&j.state, "state", defaultState(), "directory for converted layers and running containers")
-	fs.StringVar(&j.platform, "platform", "", "OS/ARCH[/VARIANT] to choose from an index (default: this machine's)")
-	fs.StringVar(&j.runtime, "runtime", "runc", "OCI runtime to start")
+	fs.BoolVarP(&j.options.Detach, "detach", "d", false, "return once the command runs, and print the id of the container")
+	fs.StringVar(&j.options.Name, "name", "", "name of the container")
+	fs.BoolVar(&j.options.Remove, "rm", true, "remove the container when the command ends (default: unless --detach or --name is given)")
+	fs.BoolP("interactive", "i", false, "nothing: the command has our stdin always (for those who write -it)")
+	fs.BoolVarP(&j.tty, "tty", "t", false, "give the command a terminal (default: if stdin and stdout are one)")
 	fs.StringArrayVarP(&j.env, "env", "e", nil, "set NAME=VALUE, or pass NAME on (repeatable)")
 	fs.StringArrayVarP(&j.volumes, "volume", "v", nil, "bind mount SOURCE:TARGET[:ro] (repeatable)")
 	fs.StringVarP(&j.options.Workdir, "workdir", "w", "", "working directory")
@@ -92,17 +95,45 @@ func newRun(e *env) *cobra.Command {
 	fs.StringVar(&j.options.Hostname, "hostname", "", "host name (default: the container's id)")
 	fs.StringVar(&j.network, "network", "none", "network: none (loopback only), host")
 	fs.BoolVar(&j.options.ReadOnly, "read-only", false, "make the root read-only")
-	fs.BoolP("interactive", "i", false, "nothing: the command has our stdin always (for those who write -it)")
-	fs.BoolVarP(&j.tty, "tty", "t", false, "give the command a terminal (default: if stdin and stdout are one)")
-	fs.BoolVar(&j.remove, "rm", true, "remove what the command wrote; else it stays in STATE/run/ID.upper")
+	fs.StringVarP(&j.memory, "memory", "m", "", "limit of memory: 512M, 2G")
+	fs.Float64Var(&j.cpus, "cpus", 0, "limit of processors: 1.5")
+	fs.Int64Var(&j.options.Pids, "pids-limit", 0, "limit of processes and threads")
+	fs.StringVar(&j.options.Size, "size", "", "limit of what the container writes: 10G")
+	fs.StringVar(&j.userns, "userns", "host", "ids of the container: host (the same), HOSTID:SIZE, auto (a range from /etc/subuid)")
+	fs.StringVar(&j.platform, "platform", "", "OS/ARCH[/VARIANT] to choose from an index (default: this machine's)")
+	fs.StringVar(&j.pull, "pull", "missing", "fetch the image: missing (if it is not here), always, never")
+	fs.StringVar(&j.options.Runtime, "runtime", "runc", "OCI runtime to start")
 	fs.BoolVar(&j.options.NoCgroup, "no-cgroup", false, "leave cgroups alone")
 	j.progress.register(fs)
-	return cmd
+	j.local.register(cmd)
+	fs.StringVar(&j.local.root, "state", "", "the same as --root")
 }
 
 // complete reads what the flags mean.
-func (j *runJob) complete() error {
+func (j *runJob) complete(e *env, fs *pflag.FlagSet) error {
 	o := &j.options
+	if fs.Changed("entrypoint") {
+		ep := []string{}
+		if j.entrypoint != "" {
+			ep = []string{j.entrypoint}
+		}
+		o.Entrypoint = &ep
+	}
+	if !fs.Changed("rm") {
+		o.Remove = !o.Detach && o.Name == ""
+	}
+	switch {
+	case o.Detach && fs.Changed("tty") && j.tty:
+		return errBothOf("--detach", "--tty")
+	case o.Detach:
+		j.tty = false
+	case !fs.Changed("tty"):
+		j.tty = term.IsTerminal(int(e.stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
+	}
+	if j.tty && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return usagef("--tty: stdin is not a terminal")
+	}
+	o.Terminal = j.tty
 	switch j.network {
 	case "none":
 		o.Network = bundle.NetworkNone
@@ -111,10 +142,9 @@ func (j *runJob) complete() error {
 	default:
 		return usagef("--network: %q: not one of none, host", j.network)
 	}
-	if j.tty && !term.IsTerminal(int(os.Stdin.Fd())) {
-		return usagef("--tty: stdin is not a terminal")
+	if j.pull != "missing" && j.pull != "always" && j.pull != "never" {
+		return usagef("--pull: %q: not one of missing, always, never", j.pull)
 	}
-	o.Terminal = j.tty
 	o.Env = hostEnv(j.env)
 	for _, v := range j.volumes {
 		vol, err := bundle.ParseVolume(v)
@@ -123,86 +153,92 @@ func (j *runJob) complete() error {
 		}
 		o.Volumes = append(o.Volumes, vol)
 	}
-	return nil
+	return j.completeLimits()
+}
+
+func (j *runJob) completeLimits() (err error) {
+	o := &j.options
+	if j.memory != "" {
+		if o.Memory, err = parseSize(strings.ToUpper(j.memory)); err != nil {
+			return fmt.Errorf("--memory: %w", err)
+		}
+		if o.Memory < bundle.MinMemory {
+			return usagef("--memory: %q: less than %s, with which nothing starts", j.memory, bytesText(bundle.MinMemory))
+		}
+	}
+	if j.cpus < 0 || j.cpus > 0 && j.cpus < bundle.MinCPUs {
+		return usagef("--cpus: %g: less than %g", j.cpus, bundle.MinCPUs)
+	}
+	o.CPUs = j.cpus
+	if o.Pids < 0 {
+		return usagef("--pids-limit: %d: negative", o.Pids)
+	}
+	if o.NoCgroup && (o.Memory > 0 || o.CPUs > 0 || o.Pids > 0) {
+		return usagef("--no-cgroup: limits of memory, processors and processes need cgroups")
+	}
+	o.UserNS, err = parseUserns(j.userns)
+	return err
+}
+
+// minIDs is how many ids images expect: nobody has 65534.
+const minIDs = 65536
+
+// parseUserns reads --userns.
+func parseUserns(s string) (*bundle.IDMap, error) {
+	switch s {
+	case "host", "":
+		return nil, nil
+	case "auto":
+		return subordinateIDs("/etc/subuid")
+	}
+	first, size, ok := strings.Cut(s, ":")
+	m := &bundle.IDMap{}
+	for _, p := range []struct {
+		text string
+		to   *uint32
+	}{{first, &m.HostID}, {size, &m.Size}} {
+		n, err := strconv.ParseUint(p.text, 10, 32)
+		if !ok || err != nil {
+			return nil, usagef("--userns: %q: not host, auto or HOSTID:SIZE", s)
+		}
+		*p.to = uint32(n)
+	}
+	if m.Size == 0 || uint64(m.HostID)+uint64(m.Size) > 1<<32-1 {
+		return nil, usagef("--userns: %q: no ids, or more than there are", s)
+	}
+	return m, nil
+}
+
+// subordinateIDs takes the first range that is long enough of those for whom containers are run.
+func subordinateIDs(path string) (*bundle.IDMap, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--userns auto: %w", err)
+	}
+	for _, who := range []string{"lamina", "containers", "root"} {
+		for line := range strings.SplitSeq(string(b), "\n") {
+			name, ids, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if name != who {
+				continue
+			}
+			if m, err := parseUserns(ids); err == nil && m != nil && m.Size >= minIDs {
+				return m, nil
+			}
+		}
+	}
+	return nil, usagef("--userns auto: %s has no range of %d ids for lamina, containers or root", path, minIDs)
 }
 
 // hostEnv takes variables without a value from our environment; those that are not there are left out.
 func hostEnv(list []string) []string {
 	var out []string
 	for _, v := range list {
-		for i := range len(v) + 1 {
-			if i == len(v) {
-				if value, ok := os.LookupEnv(v); ok {
-					out = append(out, v+"="+value)
-				}
-			} else if v[i] == '=' {
-				out = append(out, v)
-				break
-			}
+		name, _, set := strings.Cut(v, "=")
+		if set {
+			out = append(out, v)
+		} else if value, ok := os.LookupEnv(name); ok {
+			out = append(out, name+"="+value)
 		}
 	}
 	return out
-}
-
-// run converts, mounts and starts. Errors before the command has started have exit code 125, except
-// those of the command line.
-func (e *env) run(j *runJob) error {
-	var o oci.Options
-	var err error
-	if j.platform != "" {
-		if o.Platform, err = oci.ParsePlatform(j.platform); err != nil {
-			return &usageError{err}
-		}
-	}
-	err = e.runImage(j, o)
-	var code *codeError
-	var sig *signalError
-	if err == nil || errors.As(err, &code) || errors.As(err, &sig) {
-		return err
-	}
-	return &codeError{exitNotStarted, err}
-}
-
-func (e *env) runImage(j *runJob, o oci.Options) (err error) {
-	e.undoes.Store(true)
-	if err := mayMount(j.ref); err != nil {
-		return err
-	}
-	if _, err := exec.LookPath(j.runtime); err != nil {
-		return fmt.Errorf("--runtime %s: %w", j.runtime, errors.Unwrap(err))
-	}
-	im, err := oci.Open(j.ref, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, im.Close()) }()
-	if arch := im.Config.Architecture; arch != "" && arch != runtime.GOARCH {
-		e.warn("%s: the image is for %s, this machine is %s", j.ref, arch, runtime.GOARCH)
-	}
-	s, err := openState(j.state)
-	if err != nil {
-		return err
-	}
-	if err := s.sweep(j.runtime); err != nil {
-		return err
-	}
-	k, err := mount.Probe(s.dir) // before the work: without the right to mount it would be in vain
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.ref, err)
-	}
-	blobs, err := e.convertLayers(j, im, s.blobs())
-	if err != nil {
-		return err
-	}
-	c, err := s.newContainer()
-	if err != nil {
-		return err
-	}
-	c.keep = !j.remove
-	defer func() {
-		if rmErr := c.remove(); rmErr != nil && err == nil {
-			err = fmt.Errorf("%s: %w", c.dir, rmErr)
-		}
-	}()
-	return e.runContainer(j, im.Config.Config, c, c.root(blobs), k)
 }

@@ -293,10 +293,10 @@ func writeBlobs(ts *testscript.TestScript, name string, blobs map[string][]byte)
 func leftovers(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "leftovers STATE")
 	state := ts.MkAbs(args[0])
-	list, err := os.ReadDir(filepath.Join(state, "run"))
+	list, err := os.ReadDir(filepath.Join(state, "containers"))
 	ts.Check(err)
 	if len(list) != 0 {
-		ts.Fatalf("left in run: %v", list)
+		ts.Fatalf("left in containers: %v", list)
 	}
 	for _, table := range []string{"/proc/self/mountinfo", "/proc/mounts"} {
 		b, err := os.ReadFile(table)
@@ -321,7 +321,7 @@ func leftovers(ts *testscript.TestScript, neg bool, args []string) {
 // kept wants a file in what one container has written.
 func kept(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 2, "kept STATE FILE")
-	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "run", "*.upper", args[1]))
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "snapshots", "*", "fs", args[1]))
 	ts.Check(err)
 	if len(found) != 1 {
 		ts.Fatalf("found %v", found)

@@ -165,7 +165,7 @@ func startContainer(t *testing.T, image, dir string, out *bytes.Buffer) *exec.Cm
 
 func nothingIsLeft(t *testing.T, dir string) {
 	t.Helper()
-	if list, _ := os.ReadDir(filepath.Join(dir, "state/run")); len(list) != 0 {
+	if list, _ := os.ReadDir(filepath.Join(dir, "state/containers")); len(list) != 0 {
 		t.Errorf("left: %v", list)
 	}
 	if table, _ := os.ReadFile("/proc/mounts"); strings.Contains(string(table), dir) {
@@ -203,7 +203,7 @@ func TestNextRunCleansUpAfterAKilledOne(t *testing.T) {
 	var out bytes.Buffer
 	cmd := startContainer(t, image, dir, &out)
 	lists := func() []os.DirEntry {
-		list, err := os.ReadDir(filepath.Join(dir, "state/run"))
+		list, err := os.ReadDir(filepath.Join(dir, "state/containers"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestNextRunCleansUpAfterAKilledOne(t *testing.T) {
 	}
 	id := lists()[0].Name()
 	runc := func(args ...string) error {
-		return exec.Command("runc", append([]string{"--root", filepath.Join(dir, "state/run", id, "runtime")}, args...)...).Run()
+		return exec.Command("runc", append([]string{"--root", filepath.Join(dir, "state/containers", id, "runtime")}, args...)...).Run()
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -232,11 +232,12 @@ func TestNextRunCleansUpAfterAKilledOne(t *testing.T) {
 	}
 	waitFor(t, "the runtime", func() bool { return runc("state", id) != nil })
 	waitFor(t, "the lock", func() bool {
-		f, err := lockFile(filepath.Join(dir, "state/run", id, "lock"), false)
+		f, err := os.Open(filepath.Join(dir, "state/containers", id, "lock"))
 		if err != nil {
 			return false
 		}
-		return f.Close() == nil
+		defer func() { _ = f.Close() }()
+		return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 	})
 	again()
 	nothingIsLeft(t, dir)

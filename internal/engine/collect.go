@@ -26,11 +26,14 @@ type Pruned struct {
 	Store      store.Freed `json:"store"`
 }
 
+// ErrBusy is matched by the error of Prune when another process fetches or starts something.
+var ErrBusy = errors.New("another process is at work")
+
 // PruneOptions say what is removed beside what nothing refers to.
 type PruneOptions struct {
 	Containers bool // that have ended
 	Images     bool // that no container was made from
-	Wait       bool // for other processes that fetch or start something; else ErrUnavailable if there are some
+	Wait       bool // for other processes that fetch or start something; else ErrBusy if there are some
 }
 
 // Prune removes what nothing refers to: content, snapshots of layers, blobs. It works while containers run,
@@ -42,7 +45,7 @@ func (l *Local) Prune(ctx context.Context, o PruneOptions) (p Pruned, err error)
 			return p, fmt.Errorf("engine: %w", serr)
 		}
 		if errors.Is(err, errLocked) {
-			return p, fmt.Errorf("engine: %s: another process is at work: %w", l.root, errdefs.ErrUnavailable)
+			return p, fmt.Errorf("engine: %s: %w: %w", l.root, ErrBusy, errdefs.ErrUnavailable)
 		}
 		return p, fmt.Errorf("engine: %w", err)
 	}
@@ -67,7 +70,7 @@ func (l *Local) Prune(ctx context.Context, o PruneOptions) (p Pruned, err error)
 
 // pruneContainers removes what is left of containers whose process was killed, and returns the others.
 func (l *Local) pruneContainers(ctx context.Context, o PruneOptions, p *Pruned) ([]Container, error) {
-	if err := l.Sweep(ctx); err != nil {
+	if err := errors.Join(l.Sweep(ctx), l.sweepSnapshots(ctx)); err != nil {
 		return nil, err
 	}
 	list, err := l.Containers(ctx)

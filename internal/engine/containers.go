@@ -318,7 +318,7 @@ func (l *Local) Sweep(ctx context.Context) error {
 			return fmt.Errorf("engine: container %s: %w", d.Name(), err)
 		}
 	}
-	return l.sweepSnapshots(ctx)
+	return nil
 }
 
 func (l *Local) sweep(ctx context.Context, id string) error {

@@ -41,9 +41,11 @@ type transfer struct {
 	watch  Watcher
 }
 
-// layers makes sure that the store has every layer. Several are fetched at once, the largest first. The first
-// error ends all.
-func (t *transfer) layers(ctx context.Context, list []layer) error {
+// layers makes sure that the store has every layer.
+func (t *transfer) layers(ctx context.Context, list []layer) error { return t.each(ctx, list, t.layer) }
+
+// each calls do for every layer, several at once, the largest first. The first error ends all.
+func (t *transfer) each(ctx context.Context, list []layer, do func(context.Context, int, layer) (string, error)) error {
 	descs := make([]v1.Descriptor, len(list))
 	order := make([]int, len(list))
 	for i := range list {
@@ -61,7 +63,10 @@ func (t *transfer) layers(ctx context.Context, list []layer) error {
 		}
 		seen[list[i].desc.Digest] = true
 		g.Go(func() error {
-			how, err := t.layer(gctx, i, list[i])
+			how, err := do(gctx, i, list[i])
+			if errdefs.IsInvalidArgument(err) {
+				err = invalidf("%v", err)
+			}
 			if err != nil {
 				return fmt.Errorf("layer %d: %w", i, err)
 			}
@@ -82,7 +87,7 @@ func (t *transfer) layer(ctx context.Context, i int, l layer) (string, error) {
 	if there, err := t.hold(ctx, l); err != nil || there {
 		return "there", err
 	}
-	done, err := claim(t.path("content", "busy", l.desc.Digest.Encoded()), func() error { return context.Cause(ctx) })
+	done, err := t.busy(ctx, l)
 	if err != nil {
 		return "", err
 	}
@@ -98,6 +103,11 @@ func (t *transfer) layer(ctx context.Context, i int, l layer) (string, error) {
 		return "fetched", t.fromSource(ctx, i, l)
 	}
 	return "", err
+}
+
+// busy waits until no other process makes the blob of a layer.
+func (t *transfer) busy(ctx context.Context, l layer) (done func(), err error) {
+	return claim(t.path("content", "busy", l.diffID.Encoded()), func() error { return context.Cause(ctx) })
 }
 
 // fromDisk converts a layer that is in the content store.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -201,7 +202,12 @@ func (l *Local) sources(ctx context.Context, name string) (map[string]string, er
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	info, err := l.content.Info(l.named(ctx), im.Target.Digest)
+	return l.sourcesOf(ctx, im.Target.Digest)
+}
+
+// sourcesOf are the labels that say where content came from.
+func (l *Local) sourcesOf(ctx context.Context, d digest.Digest) (map[string]string, error) {
+	info, err := l.content.Info(l.named(ctx), d)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -211,11 +217,11 @@ func (l *Local) sources(ctx context.Context, name string) (map[string]string, er
 
 // refetch brings a layer of an image into the content store that was not fetched when the image was pulled.
 func (l *Local) refetch(ctx context.Context, name string, d v1.Descriptor) error {
-	labels, err := l.sources(ctx, name)
+	from, err := l.sources(ctx, name)
 	if err != nil {
 		return err
 	}
-	if len(labels) == 0 {
+	if len(from) == 0 {
 		return fmt.Errorf("engine: nobody knows where %s came from: %w", Familiar(name), errdefs.ErrNotFound)
 	}
 	done, err := claim(l.path("content", "busy", d.Digest.Encoded()), func() error { return context.Cause(ctx) })
@@ -224,27 +230,49 @@ func (l *Local) refetch(ctx context.Context, name string, d v1.Descriptor) error
 	}
 	defer done()
 	var errs []error
-	for key, repos := range labels {
-		host := strings.TrimPrefix(key, "containerd.io/distribution.source.")
-		for _, repo := range strings.Split(repos, ",") {
-			err := l.fetchFrom(ctx, host+"/"+repo, d, labels)
-			if err == nil {
-				return nil
-			}
-			errs = append(errs, err)
+	for _, repo := range repositories(from) {
+		err := l.fetchFrom(ctx, repo, d, from)
+		if err == nil {
+			return nil
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (l *Local) fetchFrom(ctx context.Context, repo string, d v1.Descriptor, labels map[string]string) error {
+// repositories are where content comes from, by its labels, as host/path.
+func repositories(from map[string]string) []string {
+	var list []string
+	for key, repos := range from {
+		host, ok := strings.CutPrefix(key, labels.LabelDistributionSource+".")
+		if !ok {
+			continue
+		}
+		for _, repo := range strings.Split(repos, ",") {
+			list = append(list, host+"/"+repo)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// fetcher returns what fetches from a repository.
+func (l *Local) fetcher(ctx context.Context, repo string, d v1.Descriptor) (remotes.Fetcher, error) {
 	r, err := l.resolver(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := r.Fetcher(ctx, repo+"@"+d.Digest.String())
 	if err != nil {
-		return fmt.Errorf("engine: %w", err)
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	return f, nil
+}
+
+func (l *Local) fetchFrom(ctx context.Context, repo string, d v1.Descriptor, labels map[string]string) error {
+	f, err := l.fetcher(ctx, repo, d)
+	if err != nil {
+		return err
 	}
 	t := &transfer{Local: l, source: f.Fetch, labels: labels, watch: nobody{}}
 	in, err := t.ingest(ctx, d)

@@ -58,6 +58,9 @@ func (l *Local) Create(ctx context.Context, r *Root, o RunOptions) (_ *Task, err
 	if err := l.checkName(ctx, o.Name); err != nil {
 		return nil, err
 	}
+	if err := l.Sweep(ctx); err != nil {
+		return nil, err
+	}
 	top, err := l.chain(ctx, r.layers)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %s: %w", r.Image, err)
@@ -133,12 +136,12 @@ func (t *Task) Discard(ctx context.Context) error {
 		return errors.Join(err, t.lock.Close())
 	}
 	err = l.removeLocked(ctx, t.c.ID, t.c.Runtime, t.lock)
-	err = errors.Join(err, l.unmountIdle(ctx))
+	err = errors.Join(err, l.UnmountIdle(ctx))
 	return errors.Join(err, l.Close())
 }
 
-// unmountIdle unmounts blobs that no container needs any more.
-func (l *Local) unmountIdle(ctx context.Context) error {
+// UnmountIdle unmounts blobs that no container needs any more.
+func (l *Local) UnmountIdle(ctx context.Context) error {
 	_, err := l.Store.Collect(ctx)
 	return err
 }
