@@ -20,7 +20,9 @@ func FuzzBlockMap(f *testing.F) {
 	fuzz(f, checkCompact4, "chunk-index", "map-header", "lcluster", "compact2", "compact4", "extent8", "extent16", "extent32")
 }
 
-func FuzzConfig(f *testing.F) { fuzz(f, nil, "lz4-config", "lzma-config", "deflate-config", "zstd-config") }
+func FuzzConfig(f *testing.F) {
+	fuzz(f, nil, "lz4-config", "lzma-config", "deflate-config", "zstd-config")
+}
 
 // fuzz seeds a target with the foreign structures of its kinds and with all-ones. also checks what is no codec;
 // nil if there is nothing.
