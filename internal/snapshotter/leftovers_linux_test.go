@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -14,19 +15,25 @@ import (
 
 // removeAll removes every snapshot, children first, and what they had.
 func removeAll(ctx context.Context, s *Snapshotter) error {
-	for left := true; left; {
-		left = false
-		err := s.Walk(ctx, func(ctx context.Context, info snapshots.Info) error {
+	var all []snapshots.Info
+	if err := s.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		all = append(all, info)
+		return nil
+	}); err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b snapshots.Info) int { return b.Created.Compare(a.Created) })
+	for len(all) > 0 {
+		left := all[:0]
+		for _, info := range all {
 			err := s.Remove(ctx, info.Name)
 			if errdefs.IsFailedPrecondition(err) { // it has children
-				left = true
-				return nil
+				left = append(left, info)
+			} else if err != nil {
+				return err
 			}
-			return err
-		})
-		if err != nil {
-			return err
 		}
+		all = left
 	}
 	return s.Cleanup(ctx)
 }
