@@ -73,7 +73,9 @@ func (e *env) close() {
 	table, err := mount.Table(e.dir)
 	must(e.t, err)
 	for _, m := range slices.Backward(table) {
-		must(e.t, mount.Umount(m.Target, true))
+		if m.Target != e.dir {
+			must(e.t, mount.Umount(m.Target, true))
+		}
 	}
 	must(e.t, e.store.Close())
 }
