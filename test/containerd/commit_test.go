@@ -25,7 +25,7 @@ func (s *setup) client() (*client.Client, context.Context) {
 			s.Error(err)
 		}
 	})
-	return c, namespaces.WithNamespace(s.ctx, "default")
+	return c, namespaces.WithNamespace(s.ctx, s.containerd.Namespace)
 }
 
 // commit makes an image of a container's changes on top of the image ref, as nerdctl and buildkit do: a diff of the

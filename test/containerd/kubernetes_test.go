@@ -102,7 +102,7 @@ func TestPodOfKubernetes(t *testing.T) {
 			t.Errorf("the container printed %q", out)
 		}
 		if len(mounts) > 0 {
-			if out := k.crictl("exec", id, "cat", "/volume/etc/layer"); out != "ten" {
+			if out := k.crictl("exec", id, "busybox", "cat", "/volume/etc/layer"); out != "ten" {
 				t.Errorf("the volume has %q", out)
 			}
 		}

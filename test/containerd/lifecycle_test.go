@@ -39,7 +39,7 @@ func TestLifecycle(t *testing.T) {
 
 		s.pull(committed) // what was pushed, by anyone who pulls it
 		s.mounted(committed, func(dir string) {
-			same(t, "/srv of the pushed image", walked(t, filepath.Join(dir, "srv")), seen)
+			same(t, "/srv of the pushed image", walked(t, filepath.Join(dir, "srv")).seconds(), seen.seconds())
 			same(t, "/data/opaque", names(t, filepath.Join(dir, "data/opaque")), listing{"again": nil})
 		})
 		s.removeAllImages()
@@ -84,7 +84,7 @@ func TestContainersSurviveARestartOfEveryDaemon(t *testing.T) {
 			if out != "mine\n3" {
 				t.Errorf("after %s the container reads %q", name, out)
 			}
-			if out := s.run(ref, "another", "cat", "/n/last"); out != "3" {
+			if out := s.run(ref, "another", "busybox", "cat", "/n/last"); out != "3" {
 				t.Errorf("after %s a new container reads %q", name, out)
 			}
 		}

@@ -48,8 +48,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildLamina builds the program as it is now; LAMINA_RACE=1 builds it with the race detector.
+// buildLamina builds the program as it is now; LAMINA_RACE=1 builds it with the race detector. LAMINA is a program to take
+// instead.
 var buildLamina = sync.OnceValues(func() (string, error) {
+	if program := os.Getenv("LAMINA"); program != "" {
+		return filepath.Abs(program)
+	}
 	out := filepath.Join(work, "lamina")
 	args := []string{"build", "-o", out}
 	if os.Getenv("LAMINA_RACE") != "" {
@@ -193,7 +197,7 @@ func (s *setup) background(ref, id, script string) {
 	s.Helper()
 	s.ctr("run", "-d", "--snapshotter", s.name, ref, id, "sh", "-c", script+"; touch /ready; exec sleep 100000")
 	s.eventually("container "+id+" is ready", func() error {
-		_, err := s.containerd.Ctr(s.ctx, "tasks", "exec", "--exec-id", "ready", id, "test", "-e", "/ready")
+		_, err := s.containerd.Ctr(s.ctx, "tasks", "exec", "--exec-id", "ready", id, "busybox", "test", "-e", "/ready")
 		return err
 	})
 }

@@ -4,6 +4,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,11 +37,12 @@ type ContainerdConfig struct {
 // A Containerd is a running daemon.
 type Containerd struct {
 	*Process
-	Config  ContainerdConfig
-	Address string // socket
-	State   string
-	bench   *Bench
-	env     []string
+	Config    ContainerdConfig
+	Address   string // socket
+	State     string
+	Namespace string // of ctr: a name of its own, because cgroups and the state of runc are named after it
+	bench     *Bench
+	env       []string
 }
 
 func (c *ContainerdConfig) old() bool { return strings.HasPrefix(c.Version, "1.") }
@@ -62,9 +64,10 @@ func (b *Bench) StartContainerd(ctx context.Context, c ContainerdConfig) (*Conta
 	if c.LogLevel == "" {
 		c.LogLevel = "info"
 	}
-	d := &Containerd{Config: c, bench: b, Address: b.Path(c.Name + ".sock"), State: b.Path(c.Name + "-state")}
+	d := &Containerd{Config: c, bench: b, Address: b.Path(c.Name + ".sock"), State: b.Path(c.Name + "-state"),
+		Namespace: filepath.Base(b.Dir)}
 	path := strings.Join(append(append([]string{b.Tools.Containerd(c.Version)}, c.Path...), os.Getenv("PATH")), ":")
-	d.env = []string{"PATH=" + path, "CONTAINERD_ADDRESS=" + d.Address, "XDG_CONFIG_HOME=" + b.Dir}
+	d.env = []string{"PATH=" + path, "CONTAINERD_ADDRESS=" + d.Address, "CONTAINERD_NAMESPACE=" + d.Namespace}
 	if err := d.start(ctx); err != nil {
 		return nil, err
 	}
@@ -113,13 +116,35 @@ func (d *Containerd) Ctr(ctx context.Context, args ...string) (string, error) {
 // Env is the environment in which its clients find it.
 func (d *Containerd) Env() []string { return d.env }
 
-// shutdown ends the daemon and takes away what stock containerd leaves of itself: empty cgroups.
-func (d *Containerd) shutdown() error {
-	err := d.Stop()
-	for _, dir := range []string{"default", "k8s.io"} {
-		_ = os.Remove(filepath.Join("/sys/fs/cgroup", dir)) // only if nobody is in it
+// shutdown ends the daemon, and takes away containers that nobody removed, which is an error, and what stock containerd
+// leaves of itself: empty cgroups.
+func (d *Containerd) shutdown() (err error) {
+	if d.Running() {
+		for _, namespace := range []string{d.Namespace, "k8s.io"} {
+			err = errors.Join(err, d.removeTasks(namespace))
+		}
+	}
+	err = errors.Join(err, d.Stop())
+	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/", "/run/containerd/runc/"} {
+		empty, _ := filepath.Glob(pattern + d.Namespace)
+		for _, dir := range empty {
+			_ = os.Remove(dir) // only if nobody is in it
+		}
 	}
 	return err
+}
+
+func (d *Containerd) removeTasks(namespace string) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tasks, e := d.Ctr(ctx, "-n", namespace, "tasks", "ls", "-q")
+	for _, id := range strings.Fields(tasks) {
+		err = errors.Join(err, fmt.Errorf("container %s was not removed", id))
+		_, _ = d.Ctr(ctx, "-n", namespace, "tasks", "kill", "-s", "KILL", id)
+		_, rm := d.Ctr(ctx, "-n", namespace, "tasks", "rm", "-f", id)
+		e = errors.Join(e, rm)
+	}
+	return errors.Join(err, e)
 }
 
 // toml is the whole configuration file.

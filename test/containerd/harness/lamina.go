@@ -30,8 +30,8 @@ type Lamina struct {
 	bench  *Bench
 }
 
-// StartLamina starts `lamina serve` and waits for its socket. Close stops it after what was started later.
-func (b *Bench) StartLamina(ctx context.Context, c LaminaConfig) (*Lamina, error) {
+// NewLamina fills what is not set; nothing is started.
+func (b *Bench) NewLamina(c LaminaConfig) *Lamina {
 	if c.Name == "" {
 		c.Name = "l"
 	}
@@ -41,7 +41,13 @@ func (b *Bench) StartLamina(ctx context.Context, c LaminaConfig) (*Lamina, error
 	if c.Address == "" {
 		c.Address = b.Path("c.sock")
 	}
-	l := &Lamina{Config: c, bench: b, Socket: b.Path(c.Name + ".sock"), File: b.Path(c.Name + ".toml")}
+	return &Lamina{Config: c, bench: b, Socket: b.Path(c.Name + ".sock"), File: b.Path(c.Name + ".toml")}
+}
+
+// StartLamina starts `lamina serve` and waits for its socket. Close stops it after what was started later.
+func (b *Bench) StartLamina(ctx context.Context, c LaminaConfig) (*Lamina, error) {
+	l := b.NewLamina(c)
+	c = l.Config
 	if err := l.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -55,11 +61,16 @@ func (b *Bench) StartLamina(ctx context.Context, c LaminaConfig) (*Lamina, error
 	return l, nil
 }
 
-// Start starts the daemon again on the same paths.
-func (l *Lamina) Start(ctx context.Context) (err error) {
+// WriteConfig writes the configuration file.
+func (l *Lamina) WriteConfig() error {
 	text := fmt.Sprintf("version = 1\nroot = %q\nsocket = %q\n[containerd]\naddress = %q\nroot = %q\n[snapshotter]\n%s\n",
 		l.Config.Root, l.Socket, l.Config.Address, l.Config.Containerd, l.Config.Options)
-	if err := os.WriteFile(l.File, []byte(text), 0o644); err != nil {
+	return os.WriteFile(l.File, []byte(text), 0o644)
+}
+
+// Start starts the daemon again on the same paths.
+func (l *Lamina) Start(ctx context.Context) (err error) {
+	if err := l.WriteConfig(); err != nil {
 		return err
 	}
 	argv := append(append([]string{}, l.Config.Wrap...), l.bench.Tools.Lamina, "serve", "--config", l.File)

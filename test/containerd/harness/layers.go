@@ -113,7 +113,7 @@ func top() [][]Entry {
 		{{Name: "bin/"}, {Name: "bin/sh", Symlink: "busybox"}, {Name: "srv/"}, {Name: BigFile, Data: Noise(1, BigSize)}},
 		many,
 		{ // xattrs and hard links
-			{Name: "x/"}, {Name: "x/a", Data: "linked\n", Xattrs: map[string]string{"user.note": "a\x00b", "trusted.t": "yes"}},
+			{Name: "x/"}, {Name: "x/a", Data: "linked\n", Xattrs: map[string]string{"user.note": "a\x00b", "user.empty-ish": "-"}},
 			{Name: "x/b", Link: "x/a"}, {Name: "x/c", Link: "x/a"},
 			{Name: "x/cap", Data: "#!/bin/sh\n", Mode: 0o755,
 				Xattrs: map[string]string{"security.capability": "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}},

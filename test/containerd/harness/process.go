@@ -182,6 +182,26 @@ func Run(ctx context.Context, env []string, argv ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// Usage is what a command cost.
+type Usage struct {
+	CPU time.Duration // with its children
+	RSS int64         // peak, bytes
+}
+
+// RunUsage is Run for one that is measured.
+func RunUsage(ctx context.Context, argv ...string) (u Usage, err error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return u, fmt.Errorf("%s: %w: %s", argv, err, bytes.TrimSpace(out))
+	}
+	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.RSS = r.Maxrss << 10
+	}
+	return u, nil
+}
+
 // unmountAll takes every mount at or below dir away, the last first.
 func unmountAll(dir string) (err error) {
 	for range 3 { // a mount can lie over another one

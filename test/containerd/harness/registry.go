@@ -58,7 +58,7 @@ func (r *Registry) Push(ctx context.Context, repository, tag string, image *Imag
 		if err != nil {
 			return "", err
 		}
-		err = pushBlob(ctx, base, string(l.Descriptor.Digest), f)
+		err = pushBlob(ctx, base, string(l.Descriptor.Digest), io.NopCloser(f))
 		if err = errors.Join(err, f.Close()); err != nil {
 			return "", err
 		}
