@@ -59,6 +59,9 @@ func forkWaiting() (int, error) {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil); err != nil && errno == 0 {
 		return 0, errors.Join(err, reap(int(pid)))
 	}
+	if errno == unix.EPERM {
+		return 0, fmt.Errorf("refused, as in a chroot or by a policy: %w", errno)
+	}
 	if errno != 0 {
 		return 0, errno
 	}
