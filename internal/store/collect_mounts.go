@@ -48,8 +48,8 @@ func (c *collection) unmounts(ctx context.Context) error {
 	return nil
 }
 
-// needed returns the numbers of the blobs that active snapshots and views stand on, and those of links that are no
-// snapshot's.
+// needed returns the numbers of the blobs that active snapshots and views stand on. Links that are no snapshot's
+// keep a blob, not its mount.
 func (t *Tx) needed(ctx context.Context) (map[uint64]bool, error) {
 	stands, err := standing(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (t *Tx) needed(ctx context.Context) (map[uint64]bool, error) {
 	}
 	needed := map[uint64]bool{}
 	for id, k := range t.Links() {
-		if !stands[id] && isNumber(id) {
+		if !stands[id] {
 			continue
 		}
 		if b, ok, err := t.record(k); err == nil && ok {
@@ -159,4 +159,15 @@ func (s *Store) DropSnapshot(_ context.Context, id string) error {
 		return fmt.Errorf("store: snapshot %s: %w", id, err)
 	}
 	return nil
+}
+
+// UnmountIdle is the part of Collect that unmounts: blobs that no active snapshot or view needs. It returns how
+// many it has unmounted.
+func (s *Store) UnmountIdle(ctx context.Context) (int, error) {
+	if err := s.nested(ctx); err != nil {
+		return 0, err
+	}
+	c := &collection{Store: s}
+	err := c.unmounts(ctx)
+	return c.Mounts, err
 }

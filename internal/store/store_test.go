@@ -44,9 +44,14 @@ func (m *memory) Truncate(size int64) error {
 	return nil
 }
 
-// imageOf returns an EROFS image with one file, "text".
+var images sync.Map // by their text
+
+// imageOf returns an EROFS image with one file, "text". It is not to be changed.
 func imageOf(t testing.TB, text string) []byte {
 	t.Helper()
+	if image, ok := images.Load(text); ok {
+		return image.([]byte)
+	}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	check(t, w.WriteHeader(&tar.Header{Name: "text", Mode: 0o644, Size: int64(len(text))}))
@@ -56,6 +61,7 @@ func imageOf(t testing.TB, text string) []byte {
 	fs := must(mkfs.New(&m, mkfs.Options{}))(t)
 	tree := must(tartree.Read(&b, fs, tartree.Options{}))(t)
 	must(fs.Finish(tree))(t)
+	images.Store(text, m.b)
 	return m.b
 }
 
