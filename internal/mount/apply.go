@@ -12,8 +12,10 @@ type system interface {
 	rmdir(dir string) error
 	erofs(s Step) error
 	overlay(s Step) error
+	scratch(dir string) error
 	unmount(dir string) error
-	stacked(err error) bool // could the error mean that file systems are stacked too deep?
+	detach(dir string) error // with all mounts below it
+	stacked(err error) bool  // could the error mean that file systems are stacked too deep?
 }
 
 // Apply does the steps in order. If one fails, what the steps before it did is undone in reverse and
@@ -72,11 +74,10 @@ func do(s Step, sys system) (undo func() error, err error) {
 		return func() error { return absent(unmount()) }, sys.erofs(s)
 	case MountOverlay:
 		return unmount, sys.overlay(s)
-	case Unmount:
-		if err := unmount(); err != nil {
-			return nothing, err
-		}
-		return nothing, sys.rmdir(s.Target)
+	case MountScratch:
+		return func() error { return absent(sys.detach(s.Target)) }, sys.scratch(s.Target)
+	case Detach:
+		return nothing, sys.detach(s.Target)
 	}
 	return nothing, fmt.Errorf("mount: %s: unknown", s)
 }

@@ -27,6 +27,11 @@ func absent(err error) error {
 }
 
 func (kernel) unmount(dir string) error { return Umount(dir, false) }
+func (kernel) detach(dir string) error  { return Umount(dir, true) }
+
+func (kernel) scratch(dir string) error {
+	return mountFS("tmpfs", dir, []param{{key: "source", value: "lamina"}, {key: "mode", value: "0700"}}, 0)
+}
 
 // Umount takes away the mount at dir; symbolic links in its last component are not followed. lazy
 // detaches it at once even if it is in use.

@@ -18,6 +18,8 @@ func (kernel) rmdir(string) error   { return errNotLinux }
 func (kernel) erofs(Step) error     { return errNotLinux }
 func (kernel) overlay(Step) error   { return errNotLinux }
 func (kernel) unmount(string) error { return errNotLinux }
+func (kernel) scratch(string) error { return errNotLinux }
+func (kernel) detach(string) error  { return errNotLinux }
 func (kernel) stacked(error) bool   { return false }
 
 func absent(err error) error { return err }

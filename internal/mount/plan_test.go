@@ -31,13 +31,13 @@ func TestPlan(t *testing.T) {
 		{"one layer without file-backed mounts", Root{Layers: one, Target: "/t"}, Kernel{},
 			"mount -t erofs -o loop /a.erofs /t\n"},
 		{"one layer, writable", Root{Layers: one, Target: "/t", Scratch: "/s", Upper: "/u", Work: "/w"}, modern,
-			"mkdir /s/0\nmount -t erofs /a.erofs /s/0\nmount -t overlay 1 layers, upper \"/u\": /t\numount /s/0\n"},
+			"mount -t tmpfs lamina /s\nmkdir /s/0\nmount -t erofs /a.erofs /s/0\nmount -t overlay 1 layers, upper \"/u\": /t\numount --lazy /s\n"},
 		{"several layers", Root{Layers: three, Target: "/t", Scratch: "/s"}, modern,
-			"mkdir /s/0\nmount -t erofs /a.erofs /s/0\n" +
+			"mount -t tmpfs lamina /s\nmkdir /s/0\nmount -t erofs /a.erofs /s/0\n" +
 				"mkdir /s/1\nmount -t erofs -o device=/b.tar /b.erofs /s/1\n" +
 				"mkdir /s/2\nmount -t erofs /c.erofs /s/2\n" +
 				"mount -t overlay 3 layers, upper \"\": /t\n" +
-				"umount /s/0\numount /s/1\numount /s/2\n"},
+				"umount --lazy /s\n"},
 	} {
 		steps, err := Plan(c.root, c.kernel)
 		if err != nil {
@@ -118,11 +118,22 @@ func (f *fake) overlay(s Step) error {
 	return f.do("overlay", "mount "+s.Target)
 }
 func (f *fake) unmount(dir string) error {
-	if f.fail == "umount "+dir && f.exists["mount "+dir] {
+	return f.gone("mount " + dir)
+}
+func (f *fake) scratch(dir string) error {
+	return f.do("mount -t tmpfs lamina "+dir, "mount "+dir)
+}
+func (f *fake) detach(dir string) error {
+	if f.fail == "umount --lazy "+dir && f.exists["mount "+dir] {
 		f.fail = ""
 		return errFake
 	}
-	return f.gone("mount " + dir)
+	for what := range f.exists {
+		if path := strings.TrimPrefix(strings.TrimPrefix(what, "mount "), "dir "); path == dir || strings.HasPrefix(path, dir+"/") {
+			delete(f.exists, what)
+		}
+	}
+	return nil
 }
 func (f *fake) stacked(error) bool { return f.stack }
 
