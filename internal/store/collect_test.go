@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
 )
@@ -140,5 +141,32 @@ func TestStatusTellsWhoUsesWhat(t *testing.T) {
 		if len(x.Users) != users || len(x.Names) != names {
 			t.Errorf("%+v", x)
 		}
+	}
+}
+
+// The id of a snapshot whose transaction fails is given again, and its directory is there already.
+func TestDirectoryOfAFailedTransactionIsReplaced(t *testing.T) {
+	s := newStore(t)
+	ids := map[string]bool{}
+	for i := range 2 {
+		err := s.Update(t.Context(), func(ctx context.Context, _ *Tx) error {
+			snap := must(storage.CreateSnapshot(ctx, snapshots.KindActive, "x", ""))(t)
+			ids[snap.ID] = true
+			check(t, s.MakeSnapshot(ctx, snap.ID))
+			if n := len(tree(t, s.Snapshot(snap.ID))); n > 0 {
+				t.Errorf("%d files of the one that failed", n)
+			}
+			check(t, os.WriteFile(filepath.Join(s.Snapshot(snap.ID), "old"), nil, 0o600))
+			if i == 0 {
+				return os.ErrInvalid
+			}
+			return nil
+		})
+		if (err == nil) != (i == 1) {
+			t.Fatal(err)
+		}
+	}
+	if len(ids) != 1 {
+		t.Errorf("ids %v: the test tests nothing", ids)
 	}
 }

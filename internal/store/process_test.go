@@ -72,7 +72,7 @@ func childRound(ctx context.Context, s *Store, text string, remove bool) error {
 			return err
 		}
 		id = snap.ID
-		return os.Mkdir(s.Snapshot(id), 0o700)
+		return s.MakeSnapshot(ctx, id)
 	}); err != nil {
 		return err
 	}

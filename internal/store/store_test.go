@@ -143,7 +143,7 @@ func snapshot(t testing.TB, s *Store, name, parent string, committed bool) (id s
 			return err
 		}
 		if id = snap.ID; !committed {
-			return os.Mkdir(s.Snapshot(id), 0o700)
+			return s.MakeSnapshot(ctx, id)
 		}
 		_, err = storage.CommitActive(ctx, name+"-active", name, snapshots.Usage{})
 		return err
