@@ -13,9 +13,10 @@ const (
 
 var (
 	// inner are packages whose names tell nobody anything: what they say names a file and why.
-	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert): )+`)
+	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|engine|store|snapshotter|differ): )+`)
 	twice      = regexp.MustCompile(`(?:tartree: offset [0-9]+: )+(tartree: offset )`)
 	quotedName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	kinds      = regexp.MustCompile(`(?:: (?:not found|already exists|failed precondition|invalid argument|unavailable|not implemented))+$`)
 	word       = regexp.MustCompile(`[^\s"]+`)
 )
 
@@ -24,6 +25,9 @@ var (
 func tidy(s string) string {
 	s = inner.ReplaceAllString(s, "$1")
 	s = twice.ReplaceAllString(s, "$1")
+	if cut := kinds.ReplaceAllString(s, ""); strings.Contains(cut, " ") { // else it is all that there is
+		s = cut
+	}
 	s = quotedName.ReplaceAllStringFunc(s, func(q string) string {
 		return `"` + cutMiddle(q[1:len(q)-1], longestName) + `"`
 	})

@@ -142,7 +142,7 @@ func (t *Task) Discard(ctx context.Context) error {
 
 // UnmountIdle unmounts blobs that no container needs any more.
 func (l *Local) UnmountIdle(ctx context.Context) error {
-	_, err := l.Store.Collect(ctx)
+	_, err := l.Store.UnmountIdle(ctx)
 	return err
 }
 
