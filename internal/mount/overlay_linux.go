@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,8 +15,8 @@ import (
 // number nor the length of all is bounded, except by kernels without lowerdir+ (before 6.7), where they must fit a page.
 // Errors carry what the kernel wrote to the log of the mount. Nothing is left after an error.
 //
-// IDMap needs file systems that can map ids, and a kernel that takes detached mounts as layers (6.15); older ones give an
-// error that matches errors.ErrUnsupported: use Idmapped for each lower directory there.
+// IDMap needs file systems that can map ids; others give an error that matches errors.ErrUnsupported. Kernels that do not
+// take detached mounts as layers (before 6.15) get mount points for them, in a directory beside target, in passing.
 func Overlay(target string, o OverlayOptions) error {
 	if err := o.validate(target); err != nil {
 		return err
@@ -28,13 +30,38 @@ func Overlay(target string, o OverlayOptions) error {
 	if err == nil || !errors.Is(err, unix.EINVAL) {
 		return err
 	}
+	if o.IDMap != nil {
+		return overlayScratch(target, o, lowers)
+	}
 	if k, e := hasLowerdir(); e != nil || k {
 		return err // not the reason
 	}
-	if o.IDMap != nil {
-		return fmt.Errorf("mount: overlay at %s: this kernel takes no mapped layers: %w", target, errors.ErrUnsupported)
-	}
 	return overlayJoined(target, o)
+}
+
+// overlayScratch attaches detached layers in a directory of its own, which is gone afterwards.
+func overlayScratch(target string, o OverlayOptions, layers []param) (err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(target), ".layers-")
+	if err != nil {
+		return fmt.Errorf("mount: overlay at %s: %w", target, err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	if err := (kernel{}).scratch(dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, Umount(dir, true)) }()
+	o.Lowers, o.IDMap = nil, nil
+	for i, l := range layers {
+		at := filepath.Join(dir, strconv.Itoa(i))
+		if err := os.Mkdir(at, 0o700); err != nil {
+			return fmt.Errorf("mount: overlay at %s: %w", target, err)
+		}
+		if err := attachTree(l.file, at); err != nil {
+			return err
+		}
+		o.Lowers = append(o.Lowers, at)
+	}
+	return Overlay(target, o)
 }
 
 func (kernel) overlay(s Step) error {
