@@ -29,6 +29,9 @@ import (
 // by containerd; systemd waits 90 s before it kills.
 const stopGrace = 20 * time.Second
 
+// lastWord is the time in which those who watch the health are told of the stop.
+const lastWord = 100 * time.Millisecond
+
 // Options of Serve.
 type Options struct {
 	Snapshotter snapshots.Snapshotter
@@ -48,7 +51,9 @@ func Serve(ctx context.Context, o Options, listeners ...net.Listener) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	server, healthy := newServer(ctx, o)
+	watched, dismiss := context.WithCancel(context.WithoutCancel(ctx))
+	defer dismiss()
+	server, healthy := newServer(watched, o)
 	done := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { done <- server.Serve(l) }()
@@ -71,6 +76,7 @@ func Serve(ctx context.Context, o Options, listeners ...net.Listener) error {
 		o.Stopping()
 	}
 	healthy.Shutdown()
+	defer time.AfterFunc(lastWord, dismiss).Stop()
 	stop(server, o.Log)
 	for range left {
 		<-done // only says that it was stopped

@@ -2,85 +2,76 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"net/http/pprof"
-	"path"
-	"strings"
+	"io"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc/codes"
 
 	"github.com/laminafs/lamina/internal/store"
 )
 
-// Metrics is what the daemon counts. A nil Metrics counts nothing.
+// Metrics is what the daemon counts, in the text format of Prometheus. A nil Metrics counts nothing. It is
+// written by hand: the client library costs every run of the program, also `lamina version`, more time for
+// its initialisation than all that the commands themselves initialise.
 type Metrics struct {
-	registry *prometheus.Registry
+	version string
+	status  func(context.Context) (store.Status, error)
 
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
-	flight   *prometheus.GaugeVec
-	events   *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
+	mu       sync.Mutex // guards all below
+	requests map[[2]string]float64
+	seconds  map[string]*histogram
+	flight   map[string]float64
+	events   map[string]float64
+	bytes    map[string]float64
+	layers   map[string]float64
+	read     map[string]float64
 }
 
 // NewMetrics returns counters at zero. status, called when they are read, tells about the store.
 func NewMetrics(version string, status func(context.Context) (store.Status, error)) *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lamina_requests_total", Help: "gRPC requests that ended, by method and code.",
-		}, []string{"method", "code"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "lamina_request_seconds", Help: "How long gRPC requests took.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
-		}, []string{"method"}),
-		flight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "lamina_requests_in_flight", Help: "gRPC requests under way.",
-		}, []string{"method"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lamina_store_events_total", Help: "What happened to the store, by kind.",
-		}, []string{"kind"}),
-		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lamina_store_event_bytes_total", Help: "Bytes of the blobs that events of the store are about, by kind.",
-		}, []string{"kind"}),
-	}
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "lamina_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version},
-	})
-	info.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.flight, m.events, m.bytes, info,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if status != nil {
-		m.registry.MustRegister(&storeCollector{status: status})
-	}
-	return m
-}
-
-// method is the last element of "/package.Service/Method".
-func method(full string) string { return path.Base(full) }
-
-func (m *Metrics) begin(full string) {
-	if m != nil {
-		m.flight.WithLabelValues(method(full)).Inc()
+	return &Metrics{
+		version: version, status: status,
+		requests: map[[2]string]float64{}, seconds: map[string]*histogram{}, flight: map[string]float64{},
+		events: map[string]float64{}, bytes: map[string]float64{}, layers: map[string]float64{}, read: map[string]float64{},
 	}
 }
 
-func (m *Metrics) end(full string, code codes.Code, took time.Duration) {
+// buckets are the upper bounds of how long requests take, in seconds: from a Stat to the layer of a large image.
+var buckets = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// histogram counts durations by bucket.
+type histogram struct {
+	counts [len(buckets) + 1]float64
+	sum    float64
+}
+
+func (m *Metrics) begin(method string) {
 	if m == nil {
 		return
 	}
-	name := method(full)
-	m.flight.WithLabelValues(name).Dec()
-	m.requests.WithLabelValues(name, code.String()).Inc()
-	m.seconds.WithLabelValues(name).Observe(took.Seconds())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flight[method]++
+}
+
+func (m *Metrics) end(method string, code codes.Code, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flight[method]--
+	m.requests[[2]string{method, code.String()}]++
+	h := m.seconds[method]
+	if h == nil {
+		h = &histogram{}
+		m.seconds[method] = h
+	}
+	i, _ := slices.BinarySearch(buckets[:], took.Seconds())
+	h.counts[i]++
+	h.sum += took.Seconds()
 }
 
 // Observe counts an event of the store.
@@ -88,135 +79,90 @@ func (m *Metrics) Observe(e store.Event) {
 	if m == nil {
 		return
 	}
-	kind := eventName(e.Kind)
-	m.events.WithLabelValues(kind).Inc()
-	m.bytes.WithLabelValues(kind).Add(float64(max(0, e.Bytes)))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events[eventName(e.Kind)]++
+	m.bytes[eventName(e.Kind)] += float64(max(0, e.Bytes))
 }
 
-// eventName is the word for a kind of event, in metrics and in the log.
-func eventName(k store.EventKind) string {
-	switch k {
-	case store.Published:
-		return "published"
-	case store.Healed:
-		return "healed"
-	case store.Damaged:
-		return "damaged"
-	case store.Mounted:
-		return "mounted"
-	case store.Unmounted:
-		return "unmounted"
-	case store.Collected:
-		return "collected"
-	case store.Removed:
-		return "removed"
-	}
-	return "other"
-}
-
-// The gauges of the store.
-var (
-	blobsDesc   = prometheus.NewDesc("lamina_store_blobs", "Blobs in the store.", []string{"profile", "state"}, nil)
-	sizeDesc    = prometheus.NewDesc("lamina_store_bytes", "Bytes of the blobs in the store.", []string{"profile"}, nil)
-	mountsDesc  = prometheus.NewDesc("lamina_store_mounts", "Blobs that are mounted.", nil, nil)
-	linksDesc   = prometheus.NewDesc("lamina_store_links", "Snapshots that are a blob.", nil, nil)
-	readFailure = prometheus.NewDesc("lamina_store_unreadable", "1: the store could not be read.", nil, nil)
-)
-
-// storeCollector reads the store for one scrape, within readTime.
-type storeCollector struct {
-	status func(context.Context) (store.Status, error)
-}
-
-const readTime = 5 * time.Second
-
-// Describe implements prometheus.Collector.
-func (s *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{blobsDesc, sizeDesc, mountsDesc, linksDesc, readFailure} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (s *storeCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
-	defer cancel()
-	st, err := s.status(ctx)
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	if err != nil {
-		gauge(readFailure, 1)
+// Applied counts a layer.
+func (m *Metrics) Applied(how string, bytes int64) {
+	if m == nil {
 		return
 	}
-	gauge(readFailure, 0)
-	type state struct{ profile, state string }
-	blobs, bytes, mounts, links := map[state]int{}, map[string]int64{}, 0, 0
-	for _, b := range st.Blobs {
-		s := state{b.Key.Profile, "whole"}
-		if b.Damaged {
-			s.state = "damaged"
-		}
-		blobs[s]++
-		bytes[b.Key.Profile] += b.Bytes()
-		links += len(b.Links)
-		if b.Mounted {
-			mounts++
-		}
-	}
-	for s, n := range blobs {
-		gauge(blobsDesc, float64(n), s.profile, s.state)
-	}
-	for p, n := range bytes {
-		gauge(sizeDesc, float64(n), p)
-	}
-	gauge(mountsDesc, float64(mounts))
-	gauge(linksDesc, float64(links))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.layers[how]++
+	m.read[how] += float64(max(0, bytes))
 }
 
-// Handler answers /metrics, and /debug/pprof/ if profiles is set.
-func (m *Metrics) Handler(profiles bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
-	if profiles {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
-	return mux
+// Write prints everything in the text format, version 0.0.4.
+func (m *Metrics) Write(ctx context.Context, out io.Writer) error {
+	w := &textWriter{}
+	w.family("lamina_build_info", "gauge", "1, with the version.")
+	w.sample("lamina_build_info", 1, "version", m.version)
+	m.writeCounters(w)
+	m.writeStore(ctx, w)
+	writeProcess(w)
+	_, err := out.Write(w.text)
+	return err
 }
 
-// headerTime is how long a client of the metrics may take to ask.
-const headerTime = 5 * time.Second
+func (m *Metrics) writeCounters(w *textWriter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w.family("lamina_requests_total", "counter", "gRPC requests that ended, by method and code.")
+	for _, k := range sortedKeys(m.requests, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		w.sample("lamina_requests_total", m.requests[k], "method", k[0], "code", k[1])
+	}
+	w.byLabel("lamina_requests_in_flight", "gauge", "gRPC requests under way.", "method", m.flight)
+	w.family("lamina_request_seconds", "histogram", "How long gRPC requests took.")
+	for _, k := range sorted(m.seconds) {
+		w.histogram("lamina_request_seconds", k, m.seconds[k])
+	}
+	w.byLabel("lamina_store_events_total", "counter", "What happened to the store.", "kind", m.events)
+	w.byLabel("lamina_store_event_bytes_total", "counter", "Bytes of the blobs that events of the store are about.", "kind", m.bytes)
+	w.byLabel("lamina_layers_total", "counter", "Layers that the differ applied or made.", "how", m.layers)
+	w.byLabel("lamina_layer_bytes_total", "counter", "Bytes of these layers as they are in the content store.", "how", m.read)
+}
 
-// ServeHTTP answers on host:port or unix:///path until the returned function is called.
-func ServeHTTP(address string, h http.Handler) (net.Addr, func() error, error) {
-	network, addr := "tcp", address
-	if p, ok := strings.CutPrefix(address, "unix://"); ok {
-		network, addr = "unix", p
+// readTime is how long one scrape may read the store.
+const readTime = 5 * time.Second
+
+func (m *Metrics) writeStore(ctx context.Context, w *textWriter) {
+	if m.status == nil {
+		return
 	}
-	var l net.Listener
-	var err error
-	if network == "unix" {
-		l, err = bind(addr)
-	} else {
-		l, err = net.Listen(network, addr)
-	}
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	st, err := m.status(ctx)
+	up := 1.0
 	if err != nil {
-		return nil, nil, fmt.Errorf("daemon: metrics: %w", err)
+		up = 0
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: time.Minute}
-	var wg sync.WaitGroup
-	var end error
-	wg.Go(func() { end = server.Serve(l) })
-	return l.Addr(), func() error {
-		err := server.Close()
-		wg.Wait()
-		if errors.Is(end, http.ErrServerClosed) {
-			end = nil
-		}
-		return errors.Join(err, end)
-	}, nil
+	w.family("lamina_store_readable", "gauge", "0: the store could not be read.")
+	w.sample("lamina_store_readable", up)
+	if err != nil {
+		return
+	}
+	blobs, bytes := map[string]float64{}, map[string]float64{}
+	for _, b := range st.Blobs {
+		blobs[b.Key.Profile]++
+		bytes[b.Key.Profile] += float64(b.Bytes())
+	}
+	w.byLabel("lamina_store_blobs", "gauge", "Blobs in the store.", "profile", blobs)
+	w.byLabel("lamina_store_bytes", "gauge", "Bytes of the blobs in the store.", "profile", bytes)
+	for _, g := range []struct {
+		name, help string
+		value      float64
+	}{
+		{"lamina_store_shared_bytes", "Bytes that would be stored again if every snapshot had its own copy.", float64(st.Shared)},
+		{"lamina_store_links", "Snapshots that are a blob.", float64(st.Links)},
+		{"lamina_store_mounts", "Blobs that are mounted.", float64(st.Mounts)},
+		{"lamina_store_damaged_blobs", "Blobs set aside that no pull has made again.", float64(st.Damaged)},
+		{"lamina_store_staged", "Unfinished directories.", float64(st.Staged)},
+	} {
+		w.family(g.name, "gauge", g.help)
+		w.sample(g.name, g.value)
+	}
 }

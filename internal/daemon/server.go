@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"path"
 	"time"
 
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
@@ -33,6 +34,8 @@ const (
 	// A client that does not answer pingTimeout after a ping is cut off, so that what it asked for ends.
 	// containerd answers at any load; only one that is stopped, or a debugger holds, does not.
 	pingEvery, pingTimeout = 30 * time.Second, 20 * time.Second
+	// helloTime is how long a client may take to begin; a stop waits for it.
+	helloTime = 5 * time.Second
 	// minPing is how often a client may ping.
 	minPing = 5 * time.Second
 )
@@ -50,12 +53,12 @@ func (h *healthServer) serving() {
 	}
 }
 
-// newServer returns a server with the services of o, which are not yet said to be healthy. Requests are
-// cancelled when stopped is done only if they outlive the grace of a stop.
-func newServer(_ context.Context, o Options) (*grpc.Server, *healthServer) {
-	calls := &calls{log: o.Log, metrics: o.Metrics}
+// newServer returns a server with the services of o, which are not yet said to be healthy. Those who watch the
+// health are dismissed when watched is done: they would wait for ever.
+func newServer(watched context.Context, o Options) (*grpc.Server, *healthServer) {
+	calls := &calls{log: o.Log, metrics: o.Metrics, watched: watched}
 	server := grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.ConnectionTimeout(helloTime), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingEvery, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(calls.unary), grpc.StreamInterceptor(calls.stream),
@@ -78,6 +81,7 @@ func newServer(_ context.Context, o Options) (*grpc.Server, *healthServer) {
 type calls struct {
 	log     *slog.Logger
 	metrics *Metrics
+	watched context.Context
 }
 
 // withCaller puts the namespace and the lease of the caller in the context, where they go on to containerd with
@@ -104,8 +108,15 @@ func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 }
 
 func (c *calls) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx := withCaller(ss.Context())
+	if info.FullMethod == grpc_health_v1.Health_Watch_FullMethodName {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(c.watched, cancel)()
+	}
 	end := c.begin(info.FullMethod)
-	err := handler(srv, &callerStream{ss, withCaller(ss.Context())})
+	err := handler(srv, &callerStream{ss, ctx})
 	end(nil, err)
 	return err
 }
@@ -122,6 +133,7 @@ func (s *callerStream) Context() context.Context { return s.ctx }
 // begin starts the clock of a request; what it returns ends it.
 func (c *calls) begin(method string) func(req any, err error) {
 	start := time.Now()
+	method = path.Base(method) // of "/package.Service/Method"
 	c.metrics.begin(method)
 	return func(req any, err error) {
 		took := time.Since(start)

@@ -158,15 +158,18 @@ func bind(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// keep gives a socket to systemd, if that is there: connections then wait in it while the daemon restarts.
+// keep gives a socket to systemd, if that is there: connections then wait in it while the daemon restarts. The
+// descriptor is looked at in place: a copy by File would make the socket blocking for both.
 func keep(l *net.UnixListener) error {
-	f, err := l.File()
+	raw, err := l.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("daemon: %w", err)
 	}
-	sent, err := notify("FDSTORE=1\nFDNAME="+storedName, int(f.Fd()))
+	var sent bool
+	var sendErr error
+	err = raw.Control(func(fd uintptr) { sent, sendErr = notify("FDSTORE=1\nFDNAME="+storedName, int(fd)) })
 	if sent {
 		l.SetUnlinkOnClose(false)
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, sendErr)
 }

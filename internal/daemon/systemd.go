@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -16,17 +15,17 @@ func notify(message string, fds ...int) (sent bool, err error) {
 	if name == "" {
 		return false, nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	sock, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return false, fmt.Errorf("daemon: NOTIFY_SOCKET: %w", err)
 	}
-	defer func() { _ = conn.Close() }()
+	defer func() { _ = unix.Close(sock) }()
 	var rights []byte
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	if _, _, err := conn.WriteMsgUnix([]byte(message), rights, nil); err != nil {
-		return false, fmt.Errorf("daemon: NOTIFY_SOCKET: %w", err)
+	if err := unix.Sendmsg(sock, []byte(message), rights, &unix.SockaddrUnix{Name: name}, 0); err != nil {
+		return false, fmt.Errorf("daemon: NOTIFY_SOCKET: %s: %w", name, err)
 	}
 	return true, nil
 }
