@@ -69,8 +69,11 @@ func (d *Differ) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mo
 // unpack applies a layer to the upper directory of a snapshot that is not for unpacking, such as that of a
 // container which is restored.
 func (d *Differ) unpack(ctx context.Context, t *layerType, desc ocispec.Descriptor, mounts []mount.Mount, opts []diff.ApplyOpt) (ocispec.Descriptor, error) {
-	if t.native {
+	switch {
+	case t.native:
 		return ocispec.Descriptor{}, fmt.Errorf("differ: apply %s: an EROFS image to a snapshot that is not for unpacking: %w", desc.Digest, errdefs.ErrNotImplemented)
+	case len(mounts) > 1: // containerd's mount manager joins them
+		return ocispec.Descriptor{}, fmt.Errorf("differ: apply %s: %d mounts of a snapshot that is not for unpacking: %w", desc.Digest, len(mounts), errdefs.ErrNotImplemented)
 	}
 	out, err := apply.NewFileSystemApplier(d.content).Apply(ctx, desc, mounts, opts...)
 	if err == nil {

@@ -73,9 +73,9 @@ func TestApplyTakesEveryMediaType(t *testing.T) {
 		{ocispec.MediaTypeImageLayer, plain, false},
 		{ocispec.MediaTypeImageLayerGzip, gzipped(t, plain), false},
 		{ocispec.MediaTypeImageLayerZstd, zstded(t, plain), false},
-		{ocispec.MediaTypeImageLayerNonDistributable, plain, false},                 //nolint:staticcheck // deprecated, not gone
-		{ocispec.MediaTypeImageLayerNonDistributableGzip, gzipped(t, plain), false}, //nolint:staticcheck // as above
-		{ocispec.MediaTypeImageLayerNonDistributableZstd, zstded(t, plain), false},  //nolint:staticcheck // as above
+		{mediaTypeNonDistributable, plain, false},
+		{mediaTypeNonDistributable + "+gzip", gzipped(t, plain), false},
+		{mediaTypeNonDistributable + "+zstd", zstded(t, plain), false},
 		{images.MediaTypeDockerSchema2Layer, plain, false},
 		{images.MediaTypeDockerSchema2Layer, gzipped(t, plain), false}, // compressed all the same
 		{images.MediaTypeDockerSchema2LayerGzip, gzipped(t, plain), false},

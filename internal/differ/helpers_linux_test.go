@@ -19,7 +19,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/containerd/v2/plugins/content/local"
-	"github.com/containerd/log"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -29,8 +28,6 @@ import (
 	"github.com/laminafs/lamina/internal/oracle"
 	"github.com/laminafs/lamina/internal/store"
 )
-
-func init() { _ = log.SetLevel("error") } // the content store warns of file systems without fs-verity
 
 // env is a store with a content store next to it, and what a snapshotter does.
 type env struct {

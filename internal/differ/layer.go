@@ -23,12 +23,13 @@ type Layer struct {
 // Convert makes a blob of a layer that is being read, at the latest when in ends. It is for those who have the
 // layer before it is in a content store: they compare the digest of what in gave. The descriptor that is
 // returned has the diffID and the length of the uncompressed layer. After nil the blob is durable, recorded,
-// and linked; after an error nothing is left.
+// and linked; after an error nothing is left. The snapshot may also be a name of the caller's, see store.Tx.Link.
 func (d *Differ) Convert(ctx context.Context, in io.Reader, l Layer) (ocispec.Descriptor, error) {
 	t, err := parseType(l.MediaType)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	in = &watched{ctx: ctx, r: in}
 	if t.native {
 		return d.native(ctx, in, &t, l)
 	}

@@ -19,6 +19,9 @@ const (
 	MediaTypeErofs      = "application/vnd.erofs"
 )
 
+// mediaTypeNonDistributable is deprecated, and there are such layers.
+const mediaTypeNonDistributable = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+
 // layerType is what a media type means.
 type layerType struct {
 	native      bool                // an EROFS image, not a tar
@@ -63,7 +66,7 @@ func parseType(mediaType string) (layerType, error) {
 		}
 		return t, nil
 	}
-	docker := tar && base != ocispec.MediaTypeImageLayer && base != ocispec.MediaTypeImageLayerNonDistributable //nolint:staticcheck // as above
+	docker := tar && base != ocispec.MediaTypeImageLayer && base != mediaTypeNonDistributable
 	switch s := suffixes[0]; {
 	case s == "zstd" && !docker:
 		t.compression = tartree.Zstd
