@@ -135,25 +135,6 @@ func (c *collection) mountPoints(ctx context.Context) error {
 	return nil
 }
 
-// MakeSnapshot makes the directory of a snapshot, inside the transaction that makes its record. If that transaction
-// fails the directory stays until the next Collect, and its id is given again: what is there already is removed.
-func (s *Store) MakeSnapshot(ctx context.Context, id string) error {
-	if !isNumber(id) {
-		return fmt.Errorf("store: snapshot %.80q: not an id: %w", id, errdefs.ErrInvalidArgument)
-	}
-	err := s.files.mkdir(s.Snapshot(id))
-	if errors.Is(err, fs.ErrExist) {
-		if err := s.DropSnapshot(ctx, id); err != nil {
-			return err
-		}
-		err = s.files.mkdir(s.Snapshot(id))
-	}
-	if err != nil {
-		return fmt.Errorf("store: snapshot %s: %w", id, err)
-	}
-	return nil
-}
-
 // DropSnapshot removes the directory of a snapshot whose record is gone, and the mounts at the places in it that Layout
 // knows. What it could not remove, Collect does.
 func (s *Store) DropSnapshot(_ context.Context, id string) error {

@@ -152,7 +152,7 @@ func TestDirectoryOfAFailedTransactionIsReplaced(t *testing.T) {
 		err := s.Update(t.Context(), func(ctx context.Context, _ *Tx) error {
 			snap := must(storage.CreateSnapshot(ctx, snapshots.KindActive, "x", ""))(t)
 			ids[snap.ID] = true
-			check(t, s.MakeSnapshot(ctx, snap.ID))
+			check(t, makeSnapshot(ctx, s, snap.ID))
 			if n := len(tree(t, s.Snapshot(snap.ID))); n > 0 {
 				t.Errorf("%d files of the one that failed", n)
 			}

@@ -23,11 +23,15 @@ type failing struct {
 	err    error
 	nth    int // counts down; 0 fails
 	sticky bool
+	only   string // the first to fail is an operation of this name; "": any
 	hit    string // the operation that failed first
 	late   bool   // a commit fails after it was made, as an fsync does that comes too late
 }
 
 func (f *failing) fail(what string) error {
+	if f.only != "" && f.hit == "" && f.only != what {
+		return nil
+	}
 	f.nth--
 	if f.nth == -1 || f.sticky && f.nth < 0 {
 		if f.hit == "" {

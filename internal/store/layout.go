@@ -70,8 +70,9 @@ func (l Layout) MountPoint(n uint64) string {
 	return filepath.Join(l.mounts(), strconv.FormatUint(n, 10))
 }
 
-// Snapshot is the directory of a snapshot. It is made inside the transaction that makes the record of the
-// snapshot, by MakeSnapshot, and all below it is the snapshotter's.
+// Snapshot is the directory of a snapshot. It is to be made inside the transaction that makes the record of the
+// snapshot; one that is there already is left of a transaction that failed, whose id is given again, and is to be
+// dropped. All below it is the snapshotter's.
 func (l Layout) Snapshot(id string) string { return filepath.Join(l.snapshots(), id) }
 
 // Upper is the upper directory of a snapshot without quota image.

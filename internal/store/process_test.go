@@ -72,7 +72,7 @@ func childRound(ctx context.Context, s *Store, text string, remove bool) error {
 			return err
 		}
 		id = snap.ID
-		return s.MakeSnapshot(ctx, id)
+		return makeSnapshot(ctx, s, id)
 	}); err != nil {
 		return err
 	}

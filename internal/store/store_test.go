@@ -143,12 +143,21 @@ func snapshot(t testing.TB, s *Store, name, parent string, committed bool) (id s
 			return err
 		}
 		if id = snap.ID; !committed {
-			return s.MakeSnapshot(ctx, id)
+			return makeSnapshot(ctx, s, id)
 		}
 		_, err = storage.CommitActive(ctx, name+"-active", name, snapshots.Usage{})
 		return err
 	})
 	return id
+}
+
+// makeSnapshot makes the directory of a snapshot, as a snapshotter does.
+func makeSnapshot(ctx context.Context, s *Store, id string) error {
+	err := os.Mkdir(s.Snapshot(id), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = errors.Join(s.DropSnapshot(ctx, id), os.Mkdir(s.Snapshot(id), 0o700))
+	}
+	return err
 }
 
 // tree lists what is below a directory, without the directories themselves.
