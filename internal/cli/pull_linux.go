@@ -59,7 +59,7 @@ func newPull(e *env) *cobra.Command {
 			})
 			view.close()
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return err
 			}
 			return e.printImage(im, j)
 		},

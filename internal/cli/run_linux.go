@@ -81,7 +81,7 @@ func (e *env) runRoot(ctx context.Context, l *engine.Local, j *runJob, o oci.Opt
 		switch {
 		case err == nil && j.pull == "always", errdefs.IsNotFound(err) && j.pull != "never" && !existsFile(j.ref) && isName(j.ref):
 			if im, err = l.Pull(ctx, j.ref, pull); err != nil {
-				return nil, fmt.Errorf("%s: %w", j.ref, err)
+				return nil, err
 			}
 			return l.RootOf(ctx, im, pull)
 		case err == nil:

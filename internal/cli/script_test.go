@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,12 +44,22 @@ func runScripts(t *testing.T, dir string, vars map[string]string) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mktar": mktar, "mkoci": mkoci, "compress": compress, "exits": exits, "errline": errline, "digest": wantDigest,
-			"truncate": truncate, "multiple": multiple, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
-		},
+		Cmds: scriptCommands(),
 	})
 }
+
+// scriptCommands are what the scripts have beside the commands of testscript.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := map[string]func(*testscript.TestScript, bool, []string){
+			"mktar": mktar, "mkoci": mkoci, "compress": compress, "exits": exits, "errline": errline, "digest": wantDigest,
+			"truncate": truncate, "multiple": multiple, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
+	}
+	maps.Copy(all, moreCommands)
+	return all
+}
+
+// moreCommands are those of some systems only.
+var moreCommands = map[string]func(*testscript.TestScript, bool, []string){}
 
 func TestScripts(t *testing.T) { runScripts(t, "script", nil) }
 

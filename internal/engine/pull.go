@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/pkg/labels"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	bolt "go.etcd.io/bbolt"
@@ -37,24 +38,37 @@ func (l *Local) Pull(ctx context.Context, ref string, o PullOptions) (Image, err
 	if err != nil {
 		return Image{}, err
 	}
+	im, err := l.pull(ctx, name, match, o.Watch)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return im, cause
+	}
+	if err != nil {
+		return im, fmt.Errorf("engine: %s: %w", Familiar(name), err)
+	}
+	return im, nil
+}
+
+func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComparer, w Watcher) (Image, error) {
 	r, err := l.resolver(ctx)
 	if err != nil {
 		return Image{}, err
 	}
 	_, desc, err := r.Resolve(ctx, name)
-	if err != nil {
-		return Image{}, fmt.Errorf("engine: %w", err)
+	if errdefs.IsNotFound(err) {
+		return Image{}, fmt.Errorf("the registry has no such image: %w", errdefs.ErrNotFound)
 	}
-	f, err := r.Fetcher(ctx, name)
-	if err != nil {
-		return Image{}, fmt.Errorf("engine: %w", err)
-	}
-	source := l.knownOr(f)
-	c, err := readContents(ctx, source, desc, forPlatform(match))
 	if err != nil {
 		return Image{}, err
 	}
-	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: o.Watch}
+	f, err := r.Fetcher(ctx, name)
+	if err != nil {
+		return Image{}, err
+	}
+	c, err := readContents(ctx, l.knownOr(f), desc, forPlatform(match))
+	if err != nil {
+		return Image{}, err
+	}
+	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: w}
 	if t.watch == nil {
 		t.watch = nobody{}
 	}
@@ -86,7 +100,7 @@ func (l *Local) record(ctx context.Context, name string, c *contents, labels map
 		return putImage(ctx, l.images, im)
 	})
 	if err != nil {
-		return Image{}, fmt.Errorf("engine: %s: %w", name, err)
+		return Image{}, err
 	}
 	return newImage(im, c), nil
 }

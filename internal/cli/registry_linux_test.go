@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/laminafs/lamina/internal/oracle"
+)
+
+func init() {
+	moreCommands["registry"], moreCommands["door"], moreCommands["noise"] = startRegistry, doorCommand, noise
+}
+
+// TestRegistryScripts uses the registry of the distribution project.
+func TestRegistryScripts(t *testing.T) {
+	oracle.NeedRoot(t)
+	oracle.Need(t, "runc")
+	runScripts(t, "registry", map[string]string{
+		"BUSYBOX": staticProgram(t), "REGISTRY": registryProgram(t),
+		// A user who is not root, but may read where the tests lie.
+		"NOBODY": "--reuid=65534 --regid=65534 --clear-groups",
+	})
+}
+
+// registryProgram is what tools/registry.sh has made.
+func registryProgram(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(oracle.Root(t), ".cache/registry/registry")
+	if _, err := os.Stat(path); err != nil {
+		oracle.Missing(t, "registry: tools/registry.sh .cache/registry")
+	}
+	return path
+}
+
+// startRegistry starts a registry whose address is in a variable: registry VAR. Before it is a door that counts
+// requests and can be told to misbehave: see door.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "registry VAR")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	addr := l.Addr().String()
+	ts.Check(l.Close())
+	dir := ts.MkAbs("registry-" + args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	config := filepath.Join(dir, "config.yml")
+	ts.Check(os.WriteFile(config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
+		"storage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), addr), 0o600))
+	cmd := exec.Command(ts.Getenv("REGISTRY"), "serve", config)
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for i := 0; ; i++ {
+		r, err := http.Get("http://" + addr + "/v2/")
+		if err == nil {
+			_ = r.Body.Close()
+			break
+		}
+		if i == 600 {
+			ts.Fatalf("the registry does not start: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d := &door{}
+	d.ReverseProxy = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
+	d.ErrorLog = nil
+	d.ModifyResponse = d.modify
+	d.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	s := httptest.NewServer(d)
+	ts.Defer(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	ts.Setenv(args[0], host)
+	doors.Store(host, d)
+}
+
+// doors are the doors by their addresses.
+var doors sync.Map
+
+// door stands before a registry.
+type door struct {
+	*httputil.ReverseProxy
+
+	mu    sync.Mutex // guards all below
+	blobs int        // GETs of blobs, but for configs
+	bytes int64      // of these
+	cut   int64      // break every blob off after so many bytes; 0: none
+	slow  time.Duration
+	other map[string]string // what is served in place of something whose path ends so
+}
+
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	for suffix, file := range d.other {
+		if strings.HasSuffix(r.URL.Path, suffix) {
+			d.mu.Unlock()
+			serveInstead(w, file)
+			return
+		}
+	}
+	d.mu.Unlock()
+	d.ReverseProxy.ServeHTTP(w, r)
+}
+
+// serveInstead serves a file as a manifest.
+func serveInstead(w http.ResponseWriter, file string) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	var doc struct{ MediaType string }
+	_ = json.Unmarshal(b, &doc)
+	w.Header().Set("Content-Type", doc.MediaType)
+	_, _ = w.Write(b)
+}
+
+func (d *door) modify(r *http.Response) error {
+	if r.Request.Method != http.MethodGet || !strings.Contains(r.Request.URL.Path, "/blobs/sha256:") || r.ContentLength < 1<<10 {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.blobs++
+	r.Body = &watchedBody{ReadCloser: r.Body, d: d, left: d.cut, slow: d.slow}
+	return nil
+}
+
+// watchedBody is the body of a blob.
+type watchedBody struct {
+	io.ReadCloser
+	d    *door
+	left int64
+	slow time.Duration
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	if b.slow > 0 {
+		time.Sleep(b.slow)
+		p = p[:min(len(p), 64<<10)]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	b.d.bytes += int64(n)
+	if b.d.cut > 0 {
+		if b.left -= int64(n); b.left <= 0 {
+			return 0, io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+// doorCommand talks to a door: door HOST reset | cut N | slow DURATION | instead SUFFIX FILE | fetched N [BYTES].
+// fetched wants N layers, and no more than BYTES of them, to have been asked for since the last reset.
+func doorCommand(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 1, "door HOST COMMAND ...")
+	v, ok := doors.Load(args[0])
+	need(ts, ok, "door HOST: a registry of this script")
+	d := v.(*door)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	number := func(i int) (n int64) {
+		_, err := fmt.Sscan(args[i], &n)
+		ts.Check(err)
+		return n
+	}
+	switch args[1] {
+	case "reset":
+		d.blobs, d.bytes, d.cut, d.slow, d.other = 0, 0, 0, 0, nil
+	case "cut":
+		d.cut = number(2)
+	case "slow":
+		var err error
+		d.slow, err = time.ParseDuration(args[2])
+		ts.Check(err)
+	case "instead":
+		if d.other == nil {
+			d.other = map[string]string{}
+		}
+		d.other[args[2]] = ts.MkAbs(args[3])
+	case "fetched":
+		if int64(d.blobs) != number(2) || len(args) > 3 && d.bytes > number(3) {
+			ts.Fatalf("%d layers, %d bytes were fetched", d.blobs, d.bytes)
+		}
+	default:
+		ts.Fatalf("door: %s", args[1])
+	}
+}
+
+// noise writes bytes that do not shrink: noise FILE BYTES.
+func noise(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "noise FILE BYTES")
+	var n int
+	_, err := fmt.Sscan(args[1], &n)
+	ts.Check(err)
+	b := make([]byte, n)
+	x := uint64(88172645463325252)
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte(x)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
