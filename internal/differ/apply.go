@@ -28,8 +28,8 @@ var _ diff.Applier = (*Differ)(nil)
 //
 // Errors, besides those of the content and of the store: ErrNotImplemented if the mounts are not of the
 // store or the media type is none that is known, encrypted ones included; ErrFailedPrecondition if the
-// mounts are read-only, as those of a snapshot that has its blob already; ErrInvalidArgument if the layer
-// is damaged, or is not the one that the snapshot is for.
+// mounts are read-only, unless the snapshot is staged, that is, has its blob already; ErrInvalidArgument
+// if the layer is damaged, or is not the one that the snapshot is for.
 func (d *Differ) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mount.Mount, opts ...diff.ApplyOpt) (ocispec.Descriptor, error) {
 	var none ocispec.Descriptor
 	var c diff.ApplyConfig
@@ -42,9 +42,6 @@ func (d *Differ) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mo
 	if !ok {
 		return none, fmt.Errorf("differ: apply %s: the mounts are not of the store %s: %w", desc.Digest, d.store.Root, errdefs.ErrNotImplemented)
 	}
-	if mounts[len(mounts)-1].ReadOnly() {
-		return none, fmt.Errorf("differ: apply %s: snapshot %s is read-only, it has its content: %w", desc.Digest, id, errdefs.ErrFailedPrecondition)
-	}
 	t, err := parseType(desc.MediaType)
 	if err != nil {
 		return none, err
@@ -55,6 +52,10 @@ func (d *Differ) Apply(ctx context.Context, desc ocispec.Descriptor, mounts []mo
 	to, err := d.target(ctx, id)
 	if err != nil {
 		return none, fmt.Errorf("differ: apply %s: %w", desc.Digest, err)
+	}
+	// A staged snapshot is read-only and linked: containerd 2.4 does not come here with one, 2.2 and 2.3 do.
+	if mounts[len(mounts)-1].ReadOnly() && !to.linked {
+		return none, fmt.Errorf("differ: apply %s: snapshot %s is read-only: %w", desc.Digest, id, errdefs.ErrFailedPrecondition)
 	}
 	if !to.unpacking {
 		return d.unpack(ctx, &t, desc, mounts, opts)

@@ -16,12 +16,13 @@ import (
 // target is the snapshot that a layer is applied to.
 type target struct {
 	unpacking bool          // it is made to become the layer
+	linked    bool          // it has a blob already
 	diffID    digest.Digest // of the layer that it is to become, if that is known
 }
 
 // target looks a snapshot up.
 func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
-	err = d.store.View(ctx, func(ctx context.Context, _ *store.Tx) error {
+	err = d.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
 		key, err := keyOf(ctx, id)
 		if err != nil {
 			return err
@@ -34,6 +35,7 @@ func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
 			return fmt.Errorf("snapshot %q is not active: %w", key, errdefs.ErrFailedPrecondition)
 		}
 		t = targetOf(&info)
+		_, t.linked = tx.LinkOf(id)
 		return nil
 	})
 	return t, err

@@ -83,7 +83,7 @@ func TestManyClients(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			if err := client(t.Context(), s, fmt.Sprint("client", i), shared, 2); err != nil {
+			if err := client(t.Context(), s, fmt.Sprint("client", i), shared, 1); err != nil {
 				errs <- err
 			}
 		})
