@@ -34,7 +34,7 @@ type layerType struct {
 // layers too.
 var tars = map[string]layerType{
 	ocispec.MediaTypeImageLayer:                   {declared: true},
-	ocispec.MediaTypeImageLayerNonDistributable:   {declared: true}, //nolint:staticcheck // deprecated, not gone
+	mediaTypeNonDistributable:                     {declared: true},
 	images.MediaTypeDockerSchema2Layer:            {},
 	images.MediaTypeDockerSchema2LayerForeign:     {},
 	images.MediaTypeDockerSchema2LayerGzip:        {compression: tartree.Gzip, declared: true},
