@@ -7,5 +7,5 @@ func linuxCommands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		newPull(e), newPush(e), newImport(e), newExport(e), newImages(e), newRmi(e),
 		newRun(e), newPs(e), newLogs(e), newCommit(e), newRm(e), newPrune(e),
-		newServe(e)}
+		newServe(e), newDoctor(e)}
 }

@@ -44,6 +44,7 @@ var table = map[string]row{
 
 	"internal/engine": {6, false},
 	"internal/daemon": {6, false},
+	"internal/doctor": {6, false},
 
 	"internal/cli": {7, false},
 	"plugin":       {7, false}, // public, but only containerd's own modules can use it
