@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -55,8 +56,10 @@ func collectA(t *testing.T, s *Store) { _, _ = s.Collect(t.Context()) }
 // The crash table of the package comment: an operation dies at a step; what lies on disk then, after the next start, and
 // after a Collect.
 func TestCrashTable(t *testing.T) {
+	t.Parallel()
 	whole := state{blobs: 2, record: true}
-	for _, row := range []struct {
+	dir := quickDir(t)
+	for i, row := range []struct {
 		name  string
 		whole bool // the blob is published before, and not linked
 		do    func(*testing.T, *Store)
@@ -83,7 +86,7 @@ func TestCrashTable(t *testing.T) {
 		{"C2", true, collectA, 2, "rename", state{staging: 1, blobs: 1}, state{blobs: 1}, state{}},
 		{"C3", true, collectA, 1, "remove", state{staging: 2}, state{}, state{}},
 	} {
-		s := newStore(t)
+		s := openAt(t, filepath.Join(dir, fmt.Sprint(i)))
 		if row.whole {
 			publishA(t, s)
 			update(t, s, func(_ context.Context, tx *Tx) error { return tx.Unlink("pin") })
@@ -142,7 +145,7 @@ func TestMakingAStoreMayDie(t *testing.T) {
 		step string
 		nth  int
 	}{{"mkdir", 1}, {"fsync directory", 1}, {"mkdir", 4}, {"fsync directory", 2}, {"create", 1}, {"commit", 1}, {"rename", 1}, {"fsync directory", 3}} {
-		root := filepath.Join(t.TempDir(), "store")
+		root := filepath.Join(quickDir(t), "store")
 		f := &failing{err: syscall.EIO, only: c.step, nth: c.nth - 1, sticky: true}
 		if s, err := open(t.Context(), Config{Root: root}, f); err == nil {
 			t.Errorf("%+v: opened", c)

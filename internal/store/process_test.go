@@ -322,3 +322,32 @@ func parallelRound(t *testing.T, s *Store, name, text string, remove bool) error
 		return tx.Unlink(id)
 	})
 }
+
+// A process that is in transactions all the time, each beginning before the other ends, lets others in.
+func TestProcessesTakeTurns(t *testing.T) {
+	t.Parallel()
+	hog := openAt(t, filepath.Join(quickDir(t), "store"))
+	other := openAt(t, hog.Root)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_ = hog.View(ctx, func(context.Context, *Tx) error { time.Sleep(2 * time.Millisecond); return nil })
+			}
+		})
+	}
+	const turns = 20
+	limit, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	began := time.Now()
+	for range turns {
+		if err := other.Update(limit, func(context.Context, *Tx) error { return nil }); err != nil {
+			t.Errorf("starved: %v", err)
+			break
+		}
+	}
+	t.Logf("%v each", time.Since(began)/turns)
+	cancel()
+	wg.Wait()
+}

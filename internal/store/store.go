@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Root      string      // directory of the store; made if it is missing, its parent must exist
 	Immutable bool        // set the immutable flag on published blobs; Adopt makes no hard links then
-	Observe   func(Event) // told of what happened, on any goroutine, in no transaction; may be nil
+	Observe   func(Event) // told of what happened, on any goroutine; must not use the store, which may be in a transaction; may be nil
 }
 
 // EventKind is what an Event tells of.
