@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/content/proxy"
+	leasesproxy "github.com/containerd/containerd/v2/core/leases/proxy"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -27,7 +29,8 @@ func (c *Containerd) Content() (content.Store, func() error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("engine: containerd.address: %w", err)
 	}
-	return proxy.NewContentStore(contentapi.NewContentClient(conn)), conn.Close, nil
+	store := proxy.NewContentStore(contentapi.NewContentClient(conn))
+	return &leased{store, leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(conn))}, conn.Close, nil
 }
 
 // ContentRoot is the directory of the content store of containerd, "" if it is not to be read.

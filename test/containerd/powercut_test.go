@@ -79,6 +79,7 @@ func (m *machine) boot(t testing.TB) {
 		config.Lamina, config.Exports = m.lamina.Socket, m.lamina.Config.Root
 	} else {
 		m.name = peer
+		config.Erofs = peer == "erofs"
 		config.Path = []string{filepath.Join(m.bench.Tools.Cache, "judges/bin")}
 	}
 	m.containerd = must(m.bench.StartContainerd(m.ctx, config))(t)

@@ -103,6 +103,7 @@ func start(t testing.TB, version string, change ...func(*options)) *setup {
 	}
 	if peer != "" {
 		s.name = peer
+		o.containerd.Erofs = peer == "erofs"
 		o.containerd.Path = []string{filepath.Join(s.bench.Tools.Cache, "judges/bin")} // mkfs.erofs
 		if o.containerd.Differ != "" {
 			o.containerd.ErofsDiffer = o.containerd.Differ
@@ -255,6 +256,9 @@ func (s *setup) mounted(ref string, fn func(dir string)) {
 // removeAllImages removes the images, waits for containerd's garbage collection and wants nothing to be left of them.
 func (s *setup) removeAllImages() {
 	s.Helper()
+	for _, id := range strings.Fields(s.ctr("leases", "ls", "-q")) { // of commits: they would expire
+		s.ctr("leases", "rm", id)
+	}
 	for _, ref := range strings.Fields(s.ctr("images", "ls", "-q")) {
 		s.ctr("images", "rm", "--sync", ref)
 	}

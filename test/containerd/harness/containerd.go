@@ -23,7 +23,8 @@ type ContainerdConfig struct {
 	Exports string
 	// Differ of the snapshotter lamina: "lamina-diff" if empty; "walking" is containerd's own.
 	Differ      string
-	ErofsOption []string // mkfs_options of containerd's erofs differ
+	Erofs       bool     // containerd's erofs differ is there: mkfs.erofs is in Path
+	ErofsOption []string // its mkfs_options
 	ErofsDiffer string   // of the snapshotter erofs: "erofs" if empty
 	SyncFS      bool     // sync_fs of the diff service
 	CRI         bool
@@ -174,7 +175,7 @@ func (d *Containerd) toml() string {
 		}
 	}
 	differs := []string{"walking"}
-	if !c.old() {
+	if c.Erofs {
 		differs = []string{"erofs", "walking"}
 	}
 	if c.Lamina != "" && c.Differ != "walking" {
@@ -210,7 +211,9 @@ func (d *Containerd) transfer(p func(string, ...any)) {
 		p("    platform = \"linux/amd64\"\n    snapshotter = %q\n    differ = %q", snapshotter, differ)
 	}
 	unpack("overlayfs", "walking")
-	unpack("erofs", d.Config.ErofsDiffer)
+	if d.Config.Erofs {
+		unpack("erofs", d.Config.ErofsDiffer)
+	}
 	if d.Config.Lamina != "" {
 		unpack("lamina", d.Config.Differ)
 	}
