@@ -111,10 +111,7 @@ func transfer(line func(string, ...any), v Version, platform string) {
 		line("  max_concurrent_unpacks = %d", unpacks)
 	}
 	line("  [[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]")
-	line("    platform = %q\n    snapshotter = \"overlayfs\"", platform)
-	if v.atLeast(2, 1, 0) {
-		line("    differ = \"walking\" # without it the first that answers for the platform is taken")
-	}
+	line("    platform = %q\n    snapshotter = \"overlayfs\"\n    differ = \"walking\" # not named, it might be ours", platform)
 	line("  [[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]")
 	line("    platform = %q\n    snapshotter = %q\n    differ = %q", platform, SnapshotterName, DifferName)
 	if v.atLeast(2, 1, 0) {
