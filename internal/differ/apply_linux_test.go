@@ -154,6 +154,32 @@ func TestApplyRefusesReadOnlySnapshots(t *testing.T) {
 	e.nothingLeft()
 }
 
+// containerd 2.2 and 2.3 apply the layer although the snapshotter has linked its blob.
+func TestApplyToAStagedSnapshotOnlyAnswers(t *testing.T) {
+	e := newEnv(t, Config{})
+	plain := small(t)
+	first := e.unpacking("", nil)
+	_, err := e.d.Apply(t.Context(), e.put(ocispec.MediaTypeImageLayer, plain), first.mounts)
+	must(t, err)
+	s := e.unpacking("", nil)
+	must(t, e.store.Update(t.Context(), func(_ context.Context, tx *store.Tx) error { return tx.Link(s.id, e.linkOf(tx, first.id)) }))
+	s.mounts[0].Options = append(s.mounts[0].Options, "ro")
+	absent := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromString("never read"), Size: 9}
+	out, err := e.d.Apply(t.Context(), absent, s.mounts)
+	if err != nil || out.Digest != digest.FromBytes(plain) || e.last() != Linked {
+		t.Errorf("%+v, %v, %s", out, err, e.last())
+	}
+}
+
+// linkOf is the key that a snapshot is linked to, in a transaction.
+func (e *env) linkOf(tx *store.Tx, id string) store.Key {
+	k, ok := tx.LinkOf(id)
+	if !ok {
+		e.t.Fatalf("snapshot %s has no blob", id)
+	}
+	return k
+}
+
 // A layer applied to the snapshot of a container goes to its upper directory: nothing would mount a blob.
 func TestApplyToAContainerUnpacks(t *testing.T) {
 	e := newEnv(t, Config{})

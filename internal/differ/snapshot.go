@@ -3,6 +3,7 @@ package differ
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -10,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/internal/store"
 )
 
@@ -35,7 +37,10 @@ func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
 			return fmt.Errorf("snapshot %q is not active: %w", key, errdefs.ErrFailedPrecondition)
 		}
 		t = targetOf(&info)
-		_, t.linked = tx.LinkOf(id)
+		var k store.Key
+		if k, t.linked = tx.LinkOf(id); t.linked && t.diffID == "" && slices.Contains(convert.LayerProfiles, k.Profile) {
+			t.diffID = k.Digest // found by its chain, which is in no label before 2.3
+		}
 		return nil
 	})
 	return t, err
