@@ -441,3 +441,31 @@ func TestManagedMountsAreThoseOfContainerd(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitOfAManagedImageHasAllOfIt: the file system of the image ends some time after the umount of the
+// overlay on it.
+func TestCommitOfAManagedImageHasAllOfIt(t *testing.T) {
+	oracle.Need(t, "mkfs.ext4")
+	s := open(t, Config{MountMode: "managed", DefaultSize: "16MiB"})
+	image := commitBlob(t, s, "", publish(t, s, map[string]string{"f": "x"}), nil)
+	for i := range 10 {
+		key, name := newKey("container"), newKey("committed")
+		m, err := s.Prepare(t.Context(), key, image)
+		must(t, err)
+		rw, lower, dir := mountAt(t, m[:1]), mountAt(t, m[1:2]), t.TempDir()
+		for _, d := range []string{"fs", "work"} {
+			must(t, os.MkdirAll(filepath.Join(rw, d), 0o755))
+		}
+		must(t, mount.Overlay(dir, mount.OverlayOptions{Lowers: []string{lower}, Upper: filepath.Join(rw, "fs"), Work: filepath.Join(rw, "work")}))
+		write(t, dir, "g", fmt.Sprint(i))
+		for _, d := range []string{dir, rw, lower} {
+			unmount(t, d)
+		}
+		must(t, s.Commit(t.Context(), name, key))
+		m, err = s.View(t.Context(), newKey("view"), name, snapshots.WithLabels(map[string]string{LabelMode: "host"}))
+		must(t, err)
+		if got := read(t, mountAt(t, m), "g"); got != fmt.Sprint(i) {
+			t.Errorf("committed %q, not %d", got, i)
+		}
+	}
+}

@@ -12,3 +12,10 @@ func blocksOf(info os.FileInfo) int64 {
 	}
 	return info.Size()
 }
+
+func ownerOf(info os.FileInfo) (uid, gid int) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid), int(st.Gid)
+	}
+	return 0, 0
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/mount"
-	"github.com/laminafs/lamina/internal/store"
 )
 
 // upper is what takes the changes of a snapshot.
@@ -162,13 +161,10 @@ type rootDir struct {
 func (s *Snapshotter) rootOf(st *state) (rootDir, error) {
 	r := rootDir{mode: 0o755}
 	if len(st.parents) > 0 {
-		// Read, not asked of the kernel: it may not be mounted here.
-		root, err := s.rootInode(st.parents[0])
-		if err != nil {
+		var err error
+		if r, err = s.rootOfBlob(st); err != nil {
 			return r, err
 		}
-		r.mode = fileMode(root.Mode)
-		r.uid, r.gid = int(root.UID), int(root.GID)
 	}
 	ids, err := mappingOf(st.info.Labels)
 	if err != nil || ids == nil {
@@ -183,18 +179,29 @@ func (s *Snapshotter) rootOf(st *state) (rootDir, error) {
 	return r, nil
 }
 
-// rootInode reads the root directory of a blob.
-func (s *Snapshotter) rootInode(b store.Blob) (*erofs.Inode, error) {
+// rootOfBlob looks at the root directory of the highest layer: in its mount, or, where it is not mounted
+// (managed style, users that are not root), in the image.
+func (s *Snapshotter) rootOfBlob(st *state) (rootDir, error) {
+	b := st.parents[0]
+	if s.mounts && !st.managed {
+		info, err := os.Stat(s.store.MountPoint(b.N))
+		if err != nil {
+			return rootDir{}, err
+		}
+		uid, gid := ownerOf(info)
+		return rootDir{uid, gid, info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)}, nil
+	}
 	f, err := os.Open(s.store.Path(b))
 	if err != nil {
-		return nil, err
+		return rootDir{}, err
 	}
 	defer func() { _ = f.Close() }() // only read
 	im, err := erofs.Open(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		return rootDir{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return im.Root(), nil
+	root := im.Root()
+	return rootDir{int(root.UID), int(root.GID), fileMode(root.Mode)}, nil
 }
 
 // fileMode has the permission bits of an inode.

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	cmount "github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/errdefs"
 
 	"github.com/laminafs/lamina/internal/mount"
 )
@@ -21,7 +24,7 @@ func (s *Snapshotter) upperToRead(ctx context.Context, st *state) (dir string, r
 	if image {
 		mounted, err := mount.Mounted(s.store.QuotaMount(st.id))
 		if st.managed && (err != nil || !mounted) {
-			return s.readImage(st)
+			return s.readImage(ctx, st)
 		}
 	}
 	up, err := s.upper(ctx, st)
@@ -29,8 +32,11 @@ func (s *Snapshotter) upperToRead(ctx context.Context, st *state) (dir string, r
 }
 
 // readImage mounts the image that a virtual machine has written to, in passing and read-only.
-func (s *Snapshotter) readImage(st *state) (dir string, release func(), err error) {
+func (s *Snapshotter) readImage(ctx context.Context, st *state) (dir string, release func(), err error) {
 	nothing := func() {}
+	if err := waitForLoop(ctx, s.store.QuotaImage(st.id)); err != nil {
+		return "", nothing, err
+	}
 	target, err := os.MkdirTemp(s.store.Snapshot(st.id), "commit-")
 	if err != nil {
 		return "", nothing, err
@@ -51,4 +57,44 @@ func (s *Snapshotter) readImage(st *state) (dir string, release func(), err erro
 	}
 	// Nobody has mounted it: the changes are none.
 	return filepath.Join(target, "lost+found"), release, nil
+}
+
+// waitForLoop waits until no loop device has an image. Unmounting an overlay lets go of the file system of
+// its upper directory some time after umount(2) has returned, and until then the image is behind.
+func waitForLoop(ctx context.Context, image string) error {
+	const patience, pause = 5 * time.Second, 2 * time.Millisecond
+	want, err := os.Stat(image)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		device, err := loopOf(want)
+		if err != nil || device == "" {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: is mounted on this machine, by %s: %w", image, device, errdefs.ErrFailedPrecondition)
+		}
+	}
+}
+
+// loopOf names the loop device that a file is behind; "" if there is none.
+func loopOf(file os.FileInfo) (string, error) {
+	all, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		return "", err
+	}
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if st, err := os.Stat(strings.TrimSuffix(string(b), "\n")); err == nil && os.SameFile(st, file) {
+			return filepath.Join("/dev", filepath.Base(filepath.Dir(filepath.Dir(path)))), nil
+		}
+	}
+	return "", nil
 }
