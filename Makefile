@@ -18,7 +18,7 @@ PUBLIC   := $(addprefix ./,$(wildcard tree tartree dirtree erofs mkfs fsck verit
 # Packages whose goroutines share memory, or whose tests are cheap: they run under the race detector too.
 RACE     := $(addprefix ./,$(addsuffix /...,$(wildcard tree tartree dirtree erofs mkfs fsck internal)))
 
-TEST_DEBS  := git ca-certificates gcc libc6-dev runc attr zstd python3 libarchive-tools mmdebstrap
+TEST_DEBS  := git ca-certificates gcc libc6-dev runc attr zstd python3 libarchive-tools mmdebstrap strace e2fsprogs xfsprogs
 DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 
@@ -26,7 +26,7 @@ BENCH_DEBS := $(TEST_DEBS) isal npm
 .PHONY: help build install check test fuzz bench corpus e2e layers judges growth demo clean FORCE
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-11s %s\n", $$1, $$2 }'
 
 build: bin/lamina ## build bin/lamina, a static binary
 
@@ -61,10 +61,31 @@ $(CACHE)/judges/bin/mkfs.erofs: tools/erofs-utils.sh tools/debs.sh
 	tools/erofs-utils.sh $(CACHE)/judges
 	@touch $@
 
-# With LAMINA_CI a missing judge is a failure, not a skipped test (internal/oracle).
-test judges e2e: export LAMINA_CI = 1
+# Daemons of other people that the tests run us with, from the Go module proxy: containerd (its newest release, and in
+# `make containerd` the others that we support), a registry, crictl and network plugins.
+CONTAINERD  := 2.4.2
+CONTAINERDS := $(CONTAINERD) 2.3.7 1.7.35
+ctrs         = $(patsubst %,$(CACHE)/containerd/%/bin/ctr,$(1))
+DAEMONS     := $(call ctrs,$(CONTAINERD)) $(CACHE)/registry/registry
+comma       := ,
+space       := $(subst ,, )
 
-test: $(CACHE)/judges/bin/mkfs.erofs ## install what the tests need (apt, as root), run everything
+$(CACHE)/containerd/%/bin/ctr: tools/containerd.sh tools/go-module.sh
+	tools/containerd.sh $(CACHE)/containerd $*
+	@touch $@
+
+$(CACHE)/registry/registry: tools/registry.sh tools/go-module.sh
+	tools/registry.sh $(CACHE)/registry
+	@touch $@
+
+$(CACHE)/crictl/bin/crictl: tools/crictl.sh tools/go-module.sh
+	tools/crictl.sh $(CACHE)/crictl
+	@touch $@
+
+# With LAMINA_CI a missing judge is a failure, not a skipped test (internal/oracle).
+test judges e2e containerd crash: export LAMINA_CI = 1
+
+test: $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## install what the tests need (apt, as root), run everything
 	tools/install-debs.sh $(TEST_DEBS)
 	$(MAKE) check build
 	$(GO) test -timeout 20m ./...
@@ -81,6 +102,14 @@ e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kerne
 layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounted by the kernel, against an independent reading of their tars (root; minutes)
 	LAMINA_CI=1 LAMINA_LAYERS=$(CACHE)/corpus $(GO) test -count=1 -v -timeout 60m -run LargeLayers ./test/e2e
 
+containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry $(CACHE)/crictl/bin/crictl ## the tests with real daemons, against every version of containerd that we support (root; minutes)
+	tools/install-debs.sh $(TEST_DEBS)
+	LAMINA_CONTAINERD=$(subst $(space),$(comma),$(CONTAINERDS)) $(GO) test -count=1 -v -timeout 60m ./test/containerd
+
+crash: $(DAEMONS) ## 100 power cuts on each of ext4 and xfs, 200 kills under load, full disks, the order of syncs (root; an hour)
+	tools/install-debs.sh $(TEST_DEBS)
+	LAMINA_CUTS=100 LAMINA_KILLS=200 $(GO) test -count=1 -v -timeout 180m -run 'PowerCut|Kill|FullDisk|Synced' ./test/containerd
+
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
 	tools/fuzz.sh $(FUZZTIME)
 
@@ -92,6 +121,9 @@ $(CACHE)/corpus/SHA256SUMS: test/corpus/make-corpus.sh test/corpus/torture.py
 
 bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
 	test/bench/run.sh $(CACHE)/corpus
+
+bench-pull: build corpus $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## compare pull, start and memory with containerd's overlayfs and erofs (root)
+	$(GO) run ./test/bench/pull -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE)/bench-pull -out $(CACHE)/bench-pull
 
 growth: build $(CACHE)/judges/bin/mkfs.erofs ## what a conversion costs from 1k to 1M entries, with 100 GiB of holes, with 20 GiB of data
 	test/bench/linear.sh

@@ -12,6 +12,7 @@ dir=$(GOWORK=off GOFLAGS=-mod=mod go mod download -json "$module" | sed -n 's/^\
 cp -r "$dir" src && chmod -R u+w src
 cd src
 rm -rf vendor # what it lists may be pruned from the module's archive
+eval "${EDIT:-}"
 for p in "$@"; do
   CGO_ENABLED=0 GOWORK=off go build -mod=mod -trimpath -tags "${TAGS:-}" -ldflags "-s -w ${LDFLAGS:-}" -o "$out/$(basename "$p")" "$p"
 done

@@ -64,7 +64,10 @@ func TestPodOfKubernetes(t *testing.T) {
 		cache := filepath.Join(oracle.Root(t), ".cache/crictl")
 		tool := filepath.Join(cache, "bin/crictl")
 		if _, err := os.Stat(tool); err != nil {
-			oracle.Missing(t, "crictl (make containerd)")
+			if os.Getenv("LAMINA_CONTAINERD") == "" {
+				t.Skip("no crictl: make containerd builds it")
+			}
+			oracle.Missing(t, "crictl")
 		}
 		s := start(t, version, func(o *options) {
 			o.containerd.CRI, o.containerd.CNI, o.containerd.Snapshotter = true, filepath.Join(cache, "cni"), "lamina"
