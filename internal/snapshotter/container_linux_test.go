@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	cmount "github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -227,6 +228,35 @@ func TestQuota(t *testing.T) {
 				labels[snapshots.LabelSnapshotMaxSize] = fmt.Sprint(32 << 20)
 			}
 			checkQuota(t, s, labels)
+		})
+	}
+}
+
+func TestProjectQuota(t *testing.T) {
+	for fs, options := range map[string][]string{
+		"ext4": {"-q", "-O", "quota,project", "-E", "quotatype=prjquota"},
+		"xfs":  {"-q"},
+	} {
+		t.Run(fs, func(t *testing.T) {
+			oracle.NeedRoot(t)
+			mkfs := oracle.Need(t, "mkfs."+fs)
+			base := t.TempDir()
+			image, dir := filepath.Join(base, "image"), filepath.Join(base, "fs")
+			must(t, os.WriteFile(image, nil, 0o600))
+			must(t, os.Truncate(image, 512<<20))
+			oracle.Run(t, mkfs, append(options, image)...)
+			must(t, os.Mkdir(dir, 0o755))
+			m := cmount.Mount{Type: fs, Source: image, Options: []string{"loop", "prjquota"}}
+			if err := m.Mount(dir); err != nil {
+				t.Skipf("this kernel has no project quotas on %s: %v", fs, err)
+			}
+			t.Cleanup(func() { must(t, mount.Umount(dir, true)) })
+			root := filepath.Join(dir, "s")
+			s, err := New(t.Context(), openStore(t, root), Config{Quota: "project", DefaultSize: "32MiB"})
+			if err != nil {
+				t.Skipf("this kernel has no project quotas on %s: %v", fs, err)
+			}
+			checkQuota(t, s, nil)
 		})
 	}
 }

@@ -47,21 +47,29 @@ func (s *Snapshotter) usageOfUpper(ctx context.Context, id string) (snapshots.Us
 		return snapshots.Usage{Inodes: 1, Size: blocksOf(image)}, nil
 	}
 	if s.conf.quota == quotaProject {
-		if u, ok := s.usageOfProject(id); ok {
+		if u, ok := s.usageOfProject(ctx, id); ok {
 			return u, nil
 		}
 	}
 	return walkUsage(ctx, s.store.Upper(id))
 }
 
-// usageOfProject is what the snapshot takes less the directories that the snapshotter has made.
-func (s *Snapshotter) usageOfProject(id string) (snapshots.Usage, bool) {
+// usageOfProject is what the project of the snapshot takes, less what is beside the upper directory.
+func (s *Snapshotter) usageOfProject(ctx context.Context, id string) (snapshots.Usage, bool) {
 	dir := s.store.Snapshot(id)
 	if p, err := mount.ProjectOf(dir); err != nil || p < projectBase {
 		return snapshots.Usage{}, false
 	}
 	u, err := mount.ProjectUsage(dir)
-	return snapshots.Usage{Inodes: u.Inodes, Size: u.Bytes}, err == nil
+	work, err2 := walkUsage(ctx, s.store.Work(id))
+	own, err3 := os.Stat(dir)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return snapshots.Usage{}, false
+	}
+	return snapshots.Usage{
+		Inodes: max(0, u.Inodes-work.Inodes-1),
+		Size:   max(0, u.Bytes-work.Size-blocksOf(own)),
+	}, true
 }
 
 func walkUsage(ctx context.Context, dir string) (snapshots.Usage, error) {
