@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +30,7 @@ var format = map[string]struct {
 	args          []string
 	size          int64
 }{
-	"ext4": {"mkfs.ext4", "loop", []string{"-q", "-F", "-E", "nodiscard"}, 64 << 20},
+	"ext4": {"mkfs.ext4", "loop,commit=600", []string{"-q", "-F", "-E", "nodiscard"}, 64 << 20},
 	"xfs":  {"mkfs.xfs", "loop,nouuid", []string{"-q", "-f"}, 320 << 20},
 }
 
@@ -111,7 +112,14 @@ func TestPowerCutLosesNothingThatWasPublished(t *testing.T) {
 				mu.Lock()
 				before := append([]string(nil), published...)
 				mu.Unlock()
+				// The copy takes a while; what is written meanwhile would be in it without what it builds on.
+				for _, p := range []*process{a, b} {
+					stopped(t, p)
+				}
 				c := d.cut(t)
+				for _, p := range []*process{a, b} {
+					signal(t, p, syscall.SIGCONT)
+				}
 				wg.Wait()
 				total += len(before)
 				c.mount(t)
@@ -125,6 +133,35 @@ func TestPowerCutLosesNothingThatWasPublished(t *testing.T) {
 			}
 			t.Logf("%d blobs published before the cuts", total)
 		})
+	}
+}
+
+// signal may find that the process has ended.
+func signal(t *testing.T, p *process, sig os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// stopped stops a process and waits until it has left the kernel; one that has ended is left alone.
+func stopped(t *testing.T, p *process) {
+	t.Helper()
+	signal(t, p, syscall.SIGSTOP)
+	for {
+		tasks := must(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Process.Pid)))(t)
+		still := 0
+		for _, task := range tasks {
+			b, _ := os.ReadFile(task)
+			_, state, _ := strings.Cut(string(b), ") ")
+			if state != "" && !strings.Contains("TZX", state[:1]) {
+				still++
+			}
+		}
+		if still == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -228,5 +229,28 @@ func TestChainLeadsToItsBlob(t *testing.T) {
 	must(s.Collect(t.Context()))(t)
 	if k, ok := ask(); ok {
 		t.Errorf("after Collect: %v", k)
+	}
+}
+
+// A database that a disk has torn ends Open with an error, not the process.
+func TestTornDatabaseIsRefused(t *testing.T) {
+	s := newStore(t)
+	update(t, s, func(_ context.Context, tx *Tx) error {
+		for i := range 500 {
+			if _, err := tx.PutBlob(Blob{Key: keyOf(fmt.Sprint(i))}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	check(t, s.Close())
+	b := must(os.ReadFile(s.database()))(t)
+	for i := 4 * os.Getpagesize(); i < len(b); i++ {
+		b[i] = 0xA5
+	}
+	check(t, os.WriteFile(s.database(), b, 0o600))
+	if s, err := Open(t.Context(), Config{Root: s.Root}); err == nil {
+		_ = s.Close()
+		t.Error("opened")
 	}
 }
