@@ -52,7 +52,7 @@ func projectFS(t *testing.T, fstype string) string {
 	must(t, err)
 	defer func() { _ = loop.Close() }()
 	if err := mountFS(fstype, dir, []param{{key: "source", value: loop.Name()}, {key: "prjquota"}}, 0); err != nil {
-		oracle.Missing(t, "project quota of "+fstype+" in the kernel: "+err.Error())
+		oracle.NotInKernel(t, "project quota of "+fstype+": "+err.Error())
 	}
 	unmountLater(t, dir)
 	return dir

@@ -54,6 +54,13 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("oracle: %s: missing", what)
 }
 
+// NotInKernel ends the test because the running kernel was built without what: no set-up of a machine can
+// add it, so the test is skipped where a missing judge would be a failure, too.
+func NotInKernel(t testing.TB, what string) {
+	t.Helper()
+	t.Skipf("oracle: %s: not in this kernel", what)
+}
+
 // Root returns the root of the repository: the directory above the test that holds go.mod of the
 // main module.
 func Root(t testing.TB) string {
