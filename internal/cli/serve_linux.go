@@ -36,6 +36,9 @@ func newServe(e *env) *cobra.Command {
 		Long:  serveLong,
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			if _, err := s.load(); err != nil { // before the rights: who writes a configuration needs none
+				return err
+			}
 			if os.Geteuid() != 0 {
 				return fmt.Errorf("needs root: layers are mounted for containerd; pull, run and build work for users: %w", os.ErrPermission)
 			}
@@ -120,7 +123,7 @@ func (s *serveJob) serve(listeners []net.Listener) (err error) {
 	}
 	defer func() { err = errors.Join(err, stopMetrics()) }()
 	return daemon.Serve(s.env.ctx, daemon.Options{
-		Snapshotter: eng.Snapshotter, Differ: d, Log: s.log, Metrics: s.metrics,
+		Snapshotter: eng.ForContainerd(), Differ: d, Log: s.log, Metrics: s.metrics,
 		Ready:    func() error { return s.ready(listeners) },
 		Stopping: s.stopping,
 	}, listeners...)

@@ -58,6 +58,7 @@ func TestEveryProblemIsReportedWithItsLine(t *testing.T) {
 		},
 		"array of numbers": {"[snapshotter]\novl_mount_options = [\"a\", 5]", []string{"2: snapshotter.ovl_mount_options: wants an array of strings"}},
 		"tables":           {"[nope]\na = 1\n[root]\nb = 1\n[[log]]\n", []string{"1: nope: no such table", "3: root: is a string, not a table written like this", "5: log: is a table, not a table written like this"}},
+		"keys and values":  {"rot = 1\nsocket = \"rel\"\n[metrics]\npprof = 1\n[log]\nlevel = \"loud\"\n", []string{"1: rot", "2: socket: \"rel\"", "4: metrics.pprof: wants", "6: log.level: \"loud\""}},
 		"inline":           {"log = { level = 5, colour = true }", []string{"1: log.level: wants a string", "1: log.colour: unknown key"}},
 		"syntax":           {"root = \"/a\"\nsocket = \n", []string{"2: unexpected"}},
 		"twice":            {"root = \"/a\"\nroot = \"/b\"\n", []string{"2: root: key"}},

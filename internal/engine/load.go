@@ -22,6 +22,8 @@ type Problem struct {
 	Line int    `json:"line"` // 1 is the first; 0: none, the key is not in the file
 	Key  string `json:"key"`
 	Why  string `json:"why"`
+
+	path []string // Key in its parts
 }
 
 func (p Problem) String() string {
@@ -80,12 +82,11 @@ func Parse(text []byte) (Config, []Problem) {
 	}
 	lines, problems := checkKeys(text)
 	c := Default()
-	if len(problems) == 0 {
-		if err := toml.Unmarshal(text, &c); err != nil {
+	if err := decodeFile(text, problems, &c); err != nil {
+		if len(problems) == 0 {
 			problems = append(problems, syntaxProblem(err))
 		}
-	}
-	if len(problems) == 0 {
+	} else {
 		for _, p := range c.Validate() {
 			p.Line = lines[p.Key]
 			problems = append(problems, p)
@@ -93,6 +94,38 @@ func Parse(text []byte) (Config, []Problem) {
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
 	return c, problems
+}
+
+// decodeFile is what a text means without the keys that are problems, so that those left can be looked at.
+func decodeFile(text []byte, problems []Problem, c *Config) error {
+	if len(problems) > 0 {
+		var all map[string]any
+		if err := toml.Unmarshal(text, &all); err != nil {
+			return err
+		}
+		for _, p := range problems {
+			drop(all, p.path)
+		}
+		var err error
+		if text, err = toml.Marshal(all); err != nil {
+			return err
+		}
+	}
+	return toml.Unmarshal(text, c)
+}
+
+// drop removes a key from nested tables.
+func drop(m map[string]any, path []string) {
+	for len(path) > 1 {
+		next, ok := m[path[0]].(map[string]any)
+		if !ok {
+			break
+		}
+		m, path = next, path[1:]
+	}
+	if len(path) > 0 {
+		delete(m, path[0])
+	}
 }
 
 func syntaxProblem(err error) Problem {
@@ -161,7 +194,7 @@ func (k *keyCheck) path(table []string, e *unstable.Node) ([]string, int) {
 }
 
 func (k *keyCheck) add(path []string, line int, why string) {
-	k.problems = append(k.problems, Problem{Line: line, Key: strings.Join(path, "."), Why: why})
+	k.problems = append(k.problems, Problem{Line: line, Key: strings.Join(path, "."), Why: why, path: path})
 }
 
 // table enters a [table] and returns its path; nil and a problem if there is no such table.
