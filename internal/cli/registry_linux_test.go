@@ -2,8 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +82,7 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	d := &door{}
 	d.ReverseProxy = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
-	d.ErrorLog = nil
+	d.ErrorLog = log.New(io.Discard, "", 0)
 	d.ModifyResponse = d.modify
 	d.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	s := httptest.NewServer(d)
@@ -100,7 +102,7 @@ type door struct {
 	mu    sync.Mutex // guards all below
 	blobs int        // GETs of blobs, but for configs
 	bytes int64      // of these
-	cut   int64      // break every blob off after so many bytes; 0: none
+	cut   int64      // give no more bytes of blobs than this; 0: all
 	slow  time.Duration
 	other map[string]string // what is served in place of something whose path ends so
 }
@@ -138,16 +140,20 @@ func (d *door) modify(r *http.Response) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.cut > 0 && d.bytes >= d.cut {
+		return errCutOff
+	}
 	d.blobs++
-	r.Body = &watchedBody{ReadCloser: r.Body, d: d, left: d.cut, slow: d.slow}
+	r.Body = &watchedBody{ReadCloser: r.Body, d: d, slow: d.slow}
 	return nil
 }
+
+var errCutOff = errors.New("cut off")
 
 // watchedBody is the body of a blob.
 type watchedBody struct {
 	io.ReadCloser
 	d    *door
-	left int64
 	slow time.Duration
 }
 
@@ -161,10 +167,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	b.d.mu.Lock()
 	defer b.d.mu.Unlock()
 	b.d.bytes += int64(n)
-	if b.d.cut > 0 {
-		if b.left -= int64(n); b.left <= 0 {
-			return 0, io.ErrUnexpectedEOF
-		}
+	if b.d.cut > 0 && b.d.bytes >= b.d.cut {
+		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err
 }

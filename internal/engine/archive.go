@@ -38,7 +38,7 @@ func (l *Local) Import(ctx context.Context, in io.Reader, o ImportOptions) ([]Im
 		return nil, err
 	}
 	var index v1.Index
-	if err := decode(target, b, &index); err != nil {
+	if err := parseJSON(target, b, &index); err != nil {
 		return nil, err
 	}
 	var out []Image

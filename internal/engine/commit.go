@@ -119,7 +119,7 @@ func (l *Local) compare(ctx context.Context, c *Container, mediaType string) (la
 		return layer{}, err
 	}
 	desc, err := l.differ.Compare(l.named(ctx), lower, upper, diff.WithMediaType(mediaType), diff.WithReference(view))
-	err = errors.Join(err, l.Snapshotter.Remove(context.WithoutCancel(ctx), view))
+	err = errors.Join(err, l.removeSnapshot(context.WithoutCancel(ctx), view))
 	if err != nil {
 		return layer{}, err
 	}

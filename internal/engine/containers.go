@@ -17,11 +17,13 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/laminafs/lamina/internal/durable"
+	"github.com/laminafs/lamina/internal/store"
 )
 
 // State is what a container does.
@@ -296,8 +298,7 @@ func (l *Local) kill(ctx context.Context, c *Container) (*os.File, error) {
 func (l *Local) removeLocked(ctx context.Context, id, runtime string, lock *os.File) error {
 	dir := l.containerDir(id)
 	runtimeDelete(ctx, dir, id, runtime)
-	err := l.Snapshotter.Remove(ctx, snapshotKey(id))
-	if err != nil && !errdefs.IsNotFound(err) {
+	if err := l.removeSnapshot(ctx, snapshotKey(id)); err != nil {
 		return errors.Join(fmt.Errorf("engine: container %s: %w", id, err), lock.Close())
 	}
 	return errors.Join(os.RemoveAll(dir), lock.Close())
@@ -359,9 +360,27 @@ func (l *Local) sweepSnapshots(ctx context.Context) error {
 		return nil
 	})
 	for _, key := range gone {
-		if rerr := l.Snapshotter.Remove(ctx, key); !errdefs.IsNotFound(rerr) {
-			err = errors.Join(err, rerr)
-		}
+		err = errors.Join(err, l.removeSnapshot(ctx, key))
+	}
+	return err
+}
+
+// removeSnapshot removes a snapshot and, unlike the snapshotter, at once what it wrote: a crash in between
+// leaves that to Prune. It is no error if there is none.
+func (l *Local) removeSnapshot(ctx context.Context, key string) error {
+	var id string
+	err := l.Store.View(ctx, func(ctx context.Context, _ *store.Tx) (err error) {
+		id, _, _, err = storage.GetInfo(ctx, key)
+		return err
+	})
+	if err == nil {
+		err = l.Snapshotter.Remove(ctx, key)
+	}
+	if err == nil {
+		err = l.Store.DropSnapshot(ctx, id)
+	}
+	if errdefs.IsNotFound(err) {
+		return nil
 	}
 	return err
 }

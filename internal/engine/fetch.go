@@ -156,7 +156,7 @@ func (t *transfer) fromSource(ctx context.Context, i int, l layer) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	from := &movedReader{r, t.watch, i}
+	from := &movedReader{&sourceReader{r: r, size: l.desc.Size}, t.watch, i}
 	if isNative(l.desc.MediaType) { // the blob may become a link of the file
 		if err := in.all(ctx, from); err != nil {
 			return err
@@ -165,6 +165,22 @@ func (t *transfer) fromSource(ctx context.Context, i int, l layer) error {
 	}
 	err = relay(ctx, from, in, func(ctx context.Context, r io.Reader) error { return t.convert(ctx, r, l, "") })
 	return in.failed(err)
+}
+
+// sourceReader says of a connection that broke off that it did: the layer may be whole.
+type sourceReader struct {
+	r       io.Reader
+	n, size int64
+}
+
+// Read implements io.Reader.
+func (s *sourceReader) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	s.n += int64(n)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("engine: the connection broke off after %d of %d bytes; what came is kept for the next try", s.n, s.size)
+	}
+	return n, err
 }
 
 // ingestion is a layer on its way into the content store.

@@ -78,7 +78,7 @@ func readContents(ctx context.Context, get open, target v1.Descriptor, pick pick
 	c.manifest = desc
 	var m v1.Manifest
 	doc := &c.docs[len(c.docs)-1]
-	if err := decode(desc, doc.bytes, &m); err != nil {
+	if err := parseJSON(desc, doc.bytes, &m); err != nil {
 		return nil, err
 	}
 	if err := checkManifest(desc, &m); err != nil {
@@ -88,7 +88,7 @@ func readContents(ctx context.Context, get open, target v1.Descriptor, pick pick
 	if err != nil {
 		return nil, err
 	}
-	if err := decode(m.Config, config, &c.config); err != nil {
+	if err := parseJSON(m.Config, config, &c.config); err != nil {
 		return nil, err
 	}
 	if err := c.setLayers(&m); err != nil {
@@ -116,7 +116,7 @@ func (c *contents) findManifest(ctx context.Context, get open, d v1.Descriptor, 
 		return d, invalidf("%s: indexes nested deeper than %d", d.Digest, maxNesting)
 	}
 	var index v1.Index
-	if err := decode(d, b, &index); err != nil {
+	if err := parseJSON(d, b, &index); err != nil {
 		return d, err
 	}
 	best, err := pick(d, index.Manifests)
@@ -256,8 +256,8 @@ func (c *contents) setLayers(m *v1.Manifest) error {
 	return nil
 }
 
-// decode reads JSON.
-func decode(d v1.Descriptor, b []byte, v any) error {
+// parseJSON reads a document.
+func parseJSON(d v1.Descriptor, b []byte, v any) error {
 	if err := json.Unmarshal(b, v); err != nil {
 		return invalidf("%s: %v", d.Digest, err)
 	}

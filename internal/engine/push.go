@@ -80,7 +80,7 @@ func (l *Local) pushTarget(ctx context.Context, im Image, o PushOptions) (v1.Des
 		// A registry refuses an index whose manifests it does not get.
 		for _, d := range c.docs[:len(c.docs)-2] {
 			var index v1.Index
-			if err := decode(d.desc, d.bytes, &index); err != nil {
+			if err := parseJSON(d.desc, d.bytes, &index); err != nil {
 				return v1.Descriptor{}, nil, err
 			}
 			for _, m := range index.Manifests {

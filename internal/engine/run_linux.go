@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -45,7 +47,7 @@ func (*NotStartedError) Error() string { return "engine: the runtime could not s
 func (t *Task) Run(ctx context.Context, s Streams) (code int, err error) {
 	defer func() {
 		if err != nil && !t.c.Remove {
-			code = exitNotStarted // of the record
+			code = notStarted(err)
 		}
 		if ferr := t.finish(ctx, code); err == nil {
 			err = ferr
@@ -68,8 +70,17 @@ func (t *Task) Run(ctx context.Context, s Streams) (code int, err error) {
 	return r.code, r.err
 }
 
-// exitNotStarted is the exit code of what never ran, as docker and shells have it.
-const exitNotStarted = 125
+// notStarted is the exit code of what never ran, as docker and shells have them.
+func notStarted(err error) int {
+	var cmd *bundle.CommandError
+	switch {
+	case !errors.As(err, &cmd):
+		return 125
+	case errors.Is(err, fs.ErrNotExist):
+		return 127
+	}
+	return 126
+}
 
 // inNamespace runs on a thread of its own.
 func (t *Task) inNamespace(ctx context.Context, s Streams) (code int, err error) {
@@ -226,11 +237,16 @@ func (t *Task) start(s Streams) (int, error) {
 	}
 	done := make(chan struct{})
 	go t.passSignals(cmd.Process, s, done)
+	started := func() {}
 	if s.Started != nil {
-		go t.tellStart(s.Started, done)
+		started = sync.OnceFunc(s.Started)
+		go t.tellStart(started, done)
 	}
 	err := cmd.Wait()
 	close(done)
+	if !t.runtimeFailed() { // it was so quick that nobody saw it
+		started()
+	}
 	_ = os.Remove(t.path("pid"))
 	return t.exit(cmd.ProcessState, err)
 }
