@@ -141,7 +141,7 @@ func (s *Snapshotter) makeUpper(st *state, up upper) error {
 	if err := os.Mkdir(unfinished, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if root.uid != 0 || root.gid != 0 {
+	if s.mounts && (root.uid != 0 || root.gid != 0) {
 		if err := os.Lchown(unfinished, root.uid, root.gid); err != nil {
 			return err
 		}
