@@ -83,8 +83,11 @@ func (s *Snapshotter) loadSnapshot(ctx context.Context, tx *store.Tx, key string
 	}
 	for _, id := range snap.ParentIDs {
 		b, err := blobOf(tx, id)
+		if errdefs.IsNotFound(err) {
+			return st, fmt.Errorf("a layer is lost or damaged, remove the image and pull it again: %w", err)
+		}
 		if err != nil {
-			return st, fmt.Errorf("layer: %w", err)
+			return st, err
 		}
 		st.parents = append(st.parents, b)
 	}
