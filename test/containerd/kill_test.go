@@ -94,7 +94,7 @@ func (s *setup) commitLoad(img *harness.Image, stop chan struct{}) (n int) {
 	dir := s.bench.Path("commit-load")
 	_ = os.MkdirAll(dir, 0o755)
 	one := func(name string) (err error) {
-		mounts, err := sn.Prepare(ctx, name+"-active", top, snapshots.WithLabels(map[string]string{"containerd.io/gc.root": "yes"}))
+		mounts, err := sn.Prepare(ctx, name+"-active", top, keep)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *setup) commitLoad(img *harness.Image, stop chan struct{}) (n int) {
 		if err != nil {
 			return err
 		}
-		return sn.Commit(ctx, name, name+"-active", snapshots.WithLabels(map[string]string{"containerd.io/gc.root": "yes"}))
+		return sn.Commit(ctx, name, name+"-active", keep)
 	}
 	for {
 		select {
@@ -138,7 +138,7 @@ func (s *setup) settled(img, ten *harness.Image, pulled string) {
 			return nil
 		}
 		key := fmt.Sprint("look", unique())
-		mounts, err := sn.View(ctx, key, i.Name)
+		mounts, err := sn.View(ctx, key, i.Name, keep)
 		if err != nil {
 			return fmt.Errorf("view of %s: %w", i.Name, err)
 		}

@@ -184,6 +184,9 @@ func (m *machine) committed(t testing.TB) map[string]bool {
 	return names
 }
 
+// keep keeps a snapshot from containerd's garbage collection.
+var keep = snapshots.WithLabels(map[string]string{"containerd.io/gc.root": "yes"})
+
 var models = map[string]listing{} // by the last archive
 
 // intact mounts a committed snapshot and compares it with its layers.
@@ -192,7 +195,7 @@ func (s *setup) intact(t testing.TB, name string, tars []string) {
 	c, ctx := s.client()
 	sn := c.SnapshotService(s.name)
 	key := fmt.Sprint("look", unique())
-	mounts, err := sn.View(ctx, key, name)
+	mounts, err := sn.View(ctx, key, name, keep)
 	if err != nil {
 		t.Errorf("view of %s, %d layers: %v", name, len(tars), err)
 		return

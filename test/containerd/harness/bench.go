@@ -49,6 +49,9 @@ func NewBench(parent string, tools Tools) (*Bench, error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // containers of other user namespaces walk through it
+		return nil, err
+	}
 	return &Bench{Dir: dir, Tools: tools}, nil
 }
 
