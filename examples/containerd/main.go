@@ -41,6 +41,7 @@ import (
 	_ "github.com/containerd/containerd/v2/plugins/services/transfer"
 	_ "github.com/containerd/containerd/v2/plugins/services/version"
 	_ "github.com/containerd/containerd/v2/plugins/services/warning"
+	_ "github.com/containerd/containerd/v2/plugins/snapshots/overlay/plugin" // the transfer service wants it by default
 	_ "github.com/containerd/containerd/v2/plugins/streaming"
 	_ "github.com/containerd/containerd/v2/plugins/transfer"
 

@@ -139,7 +139,10 @@ func TestNamespaceAndLeaseAreThoseOfTheCaller(t *testing.T) {
 		"Walk": func(ctx context.Context) error {
 			return sn.Walk(ctx, func(context.Context, snapshots.Info) error { return nil })
 		},
-		"Apply": func(ctx context.Context) error { _, err := d.Apply(ctx, ocispec.Descriptor{Digest: "x"}, nil); return err },
+		"Apply": func(ctx context.Context) error {
+			_, err := d.Apply(ctx, ocispec.Descriptor{Digest: "x"}, nil)
+			return err
+		},
 		"Compare": func(ctx context.Context) error {
 			if _, err := d.Compare(ctx, nil, nil); !errdefs.IsNotImplemented(err) {
 				return errors.New("not NotImplemented")
