@@ -51,8 +51,8 @@ func runScripts(t *testing.T, dir string, vars map[string]string) {
 // scriptCommands are what the scripts have beside the commands of testscript.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){
-			"mktar": mktar, "mkoci": mkoci, "compress": compress, "exits": exits, "errline": errline, "digest": wantDigest,
-			"truncate": truncate, "multiple": multiple, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
+		"mktar": mktar, "mkoci": mkoci, "compress": compress, "exits": exits, "errline": errline, "digest": wantDigest,
+		"truncate": truncate, "multiple": multiple, "poke": poke, "same": same, "leftovers": leftovers, "kept": kept,
 	}
 	maps.Copy(all, moreCommands)
 	return all

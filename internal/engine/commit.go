@@ -208,4 +208,3 @@ func (l *Local) Output(ctx context.Context, ref string) (string, error) {
 	}
 	return filepath.Join(l.containerDir(c.ID), "output"), nil
 }
-
