@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -46,12 +44,4 @@ func (e *env) local(f *localFlags, do func(ctx context.Context, l *engine.Local)
 	e.undoes.Store(true)
 	defer func() { err = errors.Join(err, l.Close()) }()
 	return do(e.ctx, l)
-}
-
-// needRoot is the one line that a user who may not mount gets.
-func needRoot(what string) error {
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: needs root: containers are mounted by the kernel; pull, images, import and export work without", what)
 }

@@ -81,13 +81,6 @@ func (p *progress) set(n int64) {
 	}
 }
 
-// add says that n more bytes are done.
-func (p *progress) add(n int) {
-	if p != nil {
-		p.pos.Add(int64(n))
-	}
-}
-
 // close ends the display and leaves the line free.
 func (p *progress) close() {
 	if p != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // How long the file of the records stays open: bbolt locks it for as long, and other processes wait.
@@ -72,7 +73,7 @@ func (r *records) acquire() (*bolt.DB, error) {
 	}
 	if r.db == nil {
 		db, err := bolt.Open(r.path, 0o600, &bolt.Options{Timeout: recordsWait})
-		if errors.Is(err, bolt.ErrTimeout) {
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, fmt.Errorf("engine: %s: another process has had it for %s: %w", r.path, recordsWait, errdefs.ErrUnavailable)
 		}
 		if err != nil {

@@ -56,7 +56,6 @@ func (l *Local) refetcher(name string) open {
 // RootOfFile is RootOf for an image in an archive or a directory; its layers are read from there.
 func (l *Local) RootOfFile(ctx context.Context, ref string, im *oci.Image, w Watcher) (*Root, error) {
 	r := &Root{Image: ref, Config: im.Config}
-	var descs []v1.Descriptor
 	for i := range im.Layers {
 		la := &im.Layers[i]
 		d := v1.Descriptor{MediaType: la.MediaType, Digest: la.Digest, Size: la.Size}
@@ -66,7 +65,6 @@ func (l *Local) RootOfFile(ctx context.Context, ref string, im *oci.Image, w Wat
 		if d.Digest == "" {
 			d.Digest = la.DiffID
 		}
-		descs = append(descs, d)
 		r.layers = append(r.layers, layer{d, la.DiffID})
 	}
 	if w == nil {
