@@ -62,7 +62,7 @@ $(CACHE)/judges/bin/mkfs.erofs: tools/erofs-utils.sh tools/debs.sh
 	@touch $@
 
 # Daemons of other people that the tests run us with, from the Go module proxy: containerd (its newest release, and in
-# `make containerd` the others that we support), a registry, crictl and network plugins.
+# `make containerd` the others that we support), a registry.
 CONTAINERD  := 2.4.2
 CONTAINERDS := $(CONTAINERD) 2.3.7 1.7.35
 ctrs         = $(patsubst %,$(CACHE)/containerd/%/bin/ctr,$(1))
@@ -76,10 +76,6 @@ $(CACHE)/containerd/%/bin/ctr: tools/containerd.sh tools/go-module.sh
 
 $(CACHE)/registry/registry: tools/registry.sh tools/go-module.sh
 	tools/registry.sh $(CACHE)/registry
-	@touch $@
-
-$(CACHE)/crictl/bin/crictl: tools/crictl.sh tools/go-module.sh
-	tools/crictl.sh $(CACHE)/crictl
 	@touch $@
 
 # With LAMINA_CI a missing judge is a failure, not a skipped test (internal/oracle).
@@ -102,7 +98,7 @@ e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kerne
 layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounted by the kernel, against an independent reading of their tars (root; minutes)
 	LAMINA_CI=1 LAMINA_LAYERS=$(CACHE)/corpus $(GO) test -count=1 -v -timeout 60m -run LargeLayers ./test/e2e
 
-containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry $(CACHE)/crictl/bin/crictl ## the tests with real daemons, against every version of containerd that we support (root; minutes)
+containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry ## the tests with real daemons, against every version of containerd that we support (root; minutes)
 	tools/install-debs.sh $(TEST_DEBS)
 	LAMINA_CONTAINERD=$(subst $(space),$(comma),$(CONTAINERDS)) $(GO) test -count=1 -v -timeout 60m ./test/containerd
 

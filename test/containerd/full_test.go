@@ -24,7 +24,7 @@ func TestPullOntoAFullDisk(t *testing.T) {
 		Lamina: s.lamina.Socket, Exports: s.lamina.Config.Root}))(t)
 	img := tenLayers(t)
 	ref := s.push("ten", img)
-	for _, free := range []int64{0, 64 << 10, 1 << 20, 4 << 20, 6 << 20} {
+	for _, free := range []int64{0, 64 << 10, 1 << 20, 4 << 20} {
 		filler := fill(t, disk.Dir, free)
 		_, err := s.containerd.Ctr(s.ctx, "images", "pull", "--plain-http", "--snapshotter", s.name, ref)
 		if err == nil {

@@ -33,7 +33,7 @@ while :; do
 func TestKillAtRandomMomentsOfLoad(t *testing.T) {
 	kills := campaign(t, "LAMINA_KILLS", 6)
 	random := seed(t)
-	s := startOurs(t, current)
+	s := startOurs(t, current, func(o *options) { o.lamina.Activate = true })
 	img, ten := small(t, 4), tenLayers(t)
 	runs := s.push("small", img)
 	pulled := s.push("ten", ten)
@@ -129,7 +129,10 @@ func (s *setup) commitLoad(img *harness.Image, stop chan struct{}) (n int) {
 // holds nothing that nobody refers to.
 func (s *setup) settled(img, ten *harness.Image, pulled string) {
 	s.Helper()
-	s.pull(pulled)
+	s.eventually("a pull after the kills", func() error { // what was killed may be noticed late
+		_, err := s.containerd.Ctr(s.ctx, "images", "pull", "--plain-http", "--snapshotter", s.name, pulled)
+		return err
+	})
 	s.intact(s, chainID(ten, len(ten.Layers)-1), ten.Tars())
 	c, ctx := s.client()
 	sn := c.SnapshotService(s.name)

@@ -4,13 +4,15 @@ package containerd
 
 import (
 	"context"
-	"encoding/json"
-	"os"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/laminafs/lamina/internal/oracle"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
 	"github.com/laminafs/lamina/test/containerd/harness"
 )
 
@@ -29,96 +31,109 @@ func pauseImage(ctx context.Context, cache, dir string) (*harness.Image, error) 
 	return harness.NewImage([]harness.Layer{layer}, config)
 }
 
-// kube is a containerd with the Kubernetes interface, and crictl.
-type kube struct {
+// kubelet speaks to containerd as the kubelet does.
+type kubelet struct {
 	*setup
-	tool string
-	dir  string
+	runtime cri.RuntimeServiceClient
+	images  cri.ImageServiceClient
 }
 
-func (k *kube) crictl(args ...string) string {
+func newKubelet(s *setup) *kubelet {
+	s.Helper()
+	conn := must(grpc.NewClient("unix://"+s.containerd.Address, grpc.WithTransportCredentials(insecure.NewCredentials())))(s)
+	s.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			s.Error(err)
+		}
+	})
+	return &kubelet{s, cri.NewRuntimeServiceClient(conn), cri.NewImageServiceClient(conn)}
+}
+
+// sh runs a script in a container of the pod.
+func (k *kubelet) sh(id, script string) string {
 	k.Helper()
-	endpoint := "unix://" + k.containerd.Address
-	argv := append([]string{k.tool, "--config", filepath.Join(k.dir, "crictl.yaml"), "-r", endpoint, "-i", endpoint, "-t", "60s"}, args...)
-	out, err := harness.Run(k.ctx, nil, argv...)
-	if err != nil {
-		k.Fatal(err)
-	}
-	return strings.TrimSpace(out)
+	out := must(k.runtime.ExecSync(k.ctx, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"busybox", "sh", "-c", script}, Timeout: 30}))(k)
+	return string(out.Stdout) + string(out.Stderr)
 }
 
-func (k *kube) file(name string, v any) string {
-	k.Helper()
-	path := filepath.Join(k.dir, name)
-	if err := os.WriteFile(path, must(json.Marshal(v))(k), 0o644); err != nil {
-		k.Fatal(err)
-	}
-	return path
-}
-
-type object = map[string]any
-
-// A pod with two containers, one of which mounts another image as a volume. The pod uses the network of the machine.
+// A pod whose container mounts another image as a volume, in the network of the machine.
 func TestPodOfKubernetes(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version string) {
-		cache := filepath.Join(oracle.Root(t), ".cache/crictl")
-		tool := filepath.Join(cache, "bin/crictl")
-		if _, err := os.Stat(tool); err != nil {
-			if os.Getenv("LAMINA_CONTAINERD") == "" {
-				t.Skip("no crictl: make containerd builds it")
-			}
-			oracle.Missing(t, "crictl")
-		}
 		s := start(t, version, func(o *options) {
-			o.containerd.CRI, o.containerd.CNI, o.containerd.Snapshotter = true, filepath.Join(cache, "cni"), "lamina"
+			o.containerd.CRI, o.containerd.Snapshotter = true, "lamina"
 			if peer != "" {
 				o.containerd.Snapshotter = peer
 			}
 		})
-		k := &kube{setup: s, tool: tool, dir: t.TempDir()}
-		k.file("crictl.yaml", object{"timeout": 60})
-		pause := s.push("pause", image(t, "pause", pauseImage))
+		k := newKubelet(s)
 		ctr := func(args ...string) { s.ctr(append([]string{"-n", "k8s.io"}, args...)...) }
+		pause := s.push("pause", image(t, "pause", pauseImage))
 		ctr("images", "pull", "--plain-http", "--snapshotter", s.name, pause)
 		ctr("images", "tag", pause, "localhost/pause:test")
-
 		ref, volume := s.push("small", small(t, 5)), s.push("ten", tenLayers(t))
-		k.crictl("pull", ref)
-		k.crictl("pull", volume)
-		sandbox := k.file("sandbox.json", object{
-			"metadata":      object{"name": "pod", "namespace": "default", "uid": "u1", "attempt": 1},
-			"log_directory": k.dir,
-			"linux":         object{"security_context": object{"namespace_options": object{"network": 2}}},
-		})
-		mounts := []object{}
-		if !strings.HasPrefix(version, "1.") { // image volumes came with 2.1
-			mounts = append(mounts, object{"container_path": "/volume", "image": object{"image": volume}, "readonly": true})
+		for _, r := range []string{ref, volume} {
+			must(k.images.PullImage(k.ctx, &cri.PullImageRequest{Image: &cri.ImageSpec{Image: r}}))(t)
 		}
-		container := k.file("container.json", object{
-			"metadata": object{"name": "c"}, "image": object{"image": ref}, "mounts": mounts, "linux": object{},
-			"command": []string{"sh", "-c", "echo out; echo x >/n/written; sleep 100000"}, "log_path": "c.log",
+		host := &cri.NamespaceOption{Network: cri.NamespaceMode_NODE}
+		pod := &cri.PodSandboxConfig{
+			Metadata: &cri.PodSandboxMetadata{Name: "pod", Namespace: "default", Uid: "u1"}, LogDirectory: t.TempDir(),
+			Linux: &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: host}},
+		}
+		sandbox := must(k.runtime.RunPodSandbox(k.ctx, &cri.RunPodSandboxRequest{Config: pod}))(t).PodSandboxId
+		container := &cri.ContainerConfig{
+			Metadata: &cri.ContainerMetadata{Name: "c"}, Image: &cri.ImageSpec{Image: ref}, LogPath: "c.log",
+			Command: []string{"sh", "-c", "echo out; echo x >/n/written; sleep 100000"},
+			Linux:   &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: host}},
+		}
+		volumes := !strings.HasPrefix(version, "1.") // image volumes came with 2.1
+		if volumes {
+			container.Mounts = []*cri.Mount{{ContainerPath: "/volume", Image: &cri.ImageSpec{Image: volume}, Readonly: true}}
+		}
+		id := must(k.runtime.CreateContainer(k.ctx, &cri.CreateContainerRequest{PodSandboxId: sandbox, Config: container, SandboxConfig: pod}))(t).ContainerId
+		must(k.runtime.StartContainer(k.ctx, &cri.StartContainerRequest{ContainerId: id}))(t)
+		s.eventually("the container has written", func() error {
+			_, err := k.runtime.ExecSync(k.ctx, &cri.ExecSyncRequest{ContainerId: id, Cmd: []string{"busybox", "test", "-e", "/n/written"}})
+			return err
 		})
-		pod := k.crictl("runp", sandbox)
-		id := k.crictl("create", pod, container, sandbox)
-		k.crictl("start", id)
-		if out := k.crictl("exec", id, "sh", "-c", "cat /n/last /n/written"); out != "4x" {
+		if out := k.sh(id, "cat /n/last /n/written"); out != "4x\n" {
 			t.Errorf("the container printed %q", out)
 		}
-		if len(mounts) > 0 {
-			if out := k.crictl("exec", id, "busybox", "cat", "/volume/etc/layer"); out != "ten" {
+		if out := "ten\n"; volumes {
+			if out = k.sh(id, "cat /volume/etc/layer; ls /volume/data/opaque"); out != "ten\nnew\n" {
 				t.Errorf("the volume has %q", out)
 			}
 		}
-		if info := k.crictl("imagefsinfo"); !strings.Contains(info, s.containerd.Config.Root) && s.lamina != nil && !strings.Contains(info, s.lamina.Config.Root) {
-			t.Errorf("imagefsinfo does not know our root: %s", info)
-		}
-		k.crictl("stop", id)
-		k.crictl("rm", id)
-		k.crictl("stopp", pod)
-		k.crictl("rmp", pod)
+		k.statistics(id)
+		must(k.runtime.RemovePodSandbox(k.ctx, &cri.RemovePodSandboxRequest{PodSandboxId: sandbox}))(t)
 		for _, ref := range strings.Fields(s.ctr("-n", "k8s.io", "images", "ls", "-q")) {
 			ctr("images", "rm", "--sync", ref)
 		}
 		s.removeAllImages()
 	})
 }
+
+// statistics wants the kubelet to know where images are and what the container has written.
+func (k *kubelet) statistics(id string) {
+	k.Helper()
+	fs := must(k.images.ImageFsInfo(k.ctx, &cri.ImageFsInfoRequest{}))(k)
+	if k.lamina != nil && !strings.Contains(fs.String(), filepath.Clean(k.lamina.Config.Root)) {
+		k.Errorf("image file system: %v", fs)
+	}
+	if got := k.sh(id, "dd if=/dev/zero of=/n/five bs=1M count=5 2>/dev/null; sync; echo done"); got != "done\n" {
+		k.Errorf("it printed %q", got)
+	}
+	k.eventually("the kubelet knows what the container has written", func() error {
+		st, err := k.runtime.ContainerStats(k.ctx, &cri.ContainerStatsRequest{ContainerId: id})
+		if err != nil {
+			return err
+		}
+		if used := st.GetStats().GetWritableLayer().GetUsedBytes().GetValue(); used < 5<<20 || used > 6<<20 {
+			return errUsage(used)
+		}
+		return nil
+	})
+}
+
+type errUsage uint64
+
+func (e errUsage) Error() string { return fmt.Sprintf("the writable layer has %d bytes", uint64(e)) }

@@ -22,10 +22,10 @@ import (
 func TestBlobsAreSyncedBeforeTheDatabaseNamesThem(t *testing.T) {
 	s := startOurs(t, current)
 	trace := s.strace(s.lamina.Pid(), "fsync,fdatasync,syncfs,rename,renameat,renameat2,linkat,pwrite64,sync_file_range")
-	img := tenLayers(t)
-	ref := s.push("ten", img)
+	img := small(t, 4)
+	ref := s.push("small", img)
 	s.pull(ref)
-	s.background(ref, "first", changes)
+	s.background(ref, "first", "echo new >/n/new; rm /n/001")
 	s.commit(ref, "first", strings.Replace(ref, ":v1", ":v2", 1))
 	calls := trace()
 	blobs := blobFiles(s)
@@ -106,7 +106,7 @@ func (s *setup) strace(pid int, calls string) func() []string {
 	s.Helper()
 	tool := oracle.Need(s, "strace")
 	out := s.bench.Path("strace")
-	p, err := harness.Start("strace", s.bench.Path("strace.log"), nil, tool, "-f", "-y", "-x", "-s", "300000", "-e", "trace="+calls, "-o", out, "-p", strconv.Itoa(pid))
+	p, err := harness.Start("strace", s.bench.Path("strace.log"), nil, tool, "-f", "-y", "-x", "-s", "65536", "-e", "trace="+calls, "-o", out, "-p", strconv.Itoa(pid))
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type LaminaConfig struct {
 	Address    string // socket of containerd; "c.sock" of the bench if empty
 	Options    string // lines for [snapshotter] and further sections
 	Env        []string
-	Wrap       []string // put before the command: strace
+	Activate   bool // the socket is open before the daemon starts and stays when it ends, as with systemd
 }
 
 // A Lamina is our daemon.
@@ -28,6 +28,7 @@ type Lamina struct {
 	Socket string
 	File   string // its configuration
 	bench  *Bench
+	listen *os.File // the open socket
 }
 
 // NewLamina fills what is not set; nothing is started.
@@ -73,9 +74,20 @@ func (l *Lamina) Start(ctx context.Context) (err error) {
 	if err := l.WriteConfig(); err != nil {
 		return err
 	}
-	argv := append(append([]string{}, l.Config.Wrap...), l.bench.Tools.Lamina, "serve", "--config", l.File)
-	if l.Process, err = Start("lamina serve", l.bench.Path(l.Config.Name+".log"), l.Config.Env, argv...); err != nil {
+	argv := []string{l.bench.Tools.Lamina, "serve", "--config", l.File}
+	var files []*os.File
+	if l.Config.Activate {
+		if err := l.open(); err != nil {
+			return err
+		}
+		files = []*os.File{l.listen}
+		argv = append([]string{"sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`}, argv...)
+	}
+	if l.Process, err = startWith(files, "lamina serve", l.bench.Path(l.Config.Name+".log"), l.Config.Env, argv...); err != nil {
 		return err
+	}
+	if l.Config.Activate {
+		return nil // whoever connects waits
 	}
 	err = l.waitReady(20*time.Second, func() error {
 		conn, err := net.Dial("unix", l.Socket)
@@ -88,6 +100,23 @@ func (l *Lamina) Start(ctx context.Context) (err error) {
 		l.Kill()
 	}
 	return err
+}
+
+// open opens the socket once.
+func (l *Lamina) open() error {
+	if l.listen != nil {
+		return nil
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: l.Socket, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	listener.SetUnlinkOnClose(false)
+	if l.listen, err = listener.File(); err != nil {
+		return err
+	}
+	l.bench.Defer(l.listen.Close)
+	return listener.Close()
 }
 
 // Run runs a command of lamina on the same configuration.

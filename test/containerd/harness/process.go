@@ -49,6 +49,11 @@ func onForker(fn func()) {
 
 // Start runs argv in the background; its output goes to log.
 func Start(name, log string, env []string, argv ...string) (*Process, error) {
+	return startWith(nil, name, log, env, argv...)
+}
+
+// startWith is Start for a process that gets open files from descriptor 3 on.
+func startWith(files []*os.File, name, log string, env []string, argv ...string) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -57,7 +62,7 @@ func Start(name, log string, env []string, argv ...string) (*Process, error) {
 	p := &Process{Name: name, Log: log, done: make(chan struct{})}
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env, p.cmd.ExtraFiles = append(os.Environ(), env...), files
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	onForker(func() { err = p.cmd.Start() })
 	if err != nil {
