@@ -79,7 +79,7 @@ func Serve(ctx context.Context, o Options, listeners ...net.Listener) error {
 	defer time.AfterFunc(lastWord, dismiss).Stop()
 	stop(server, o.Log)
 	for range left {
-		_ = <-done // only says that it was stopped
+		<-done // only says that it was stopped
 	}
 	return err
 }

@@ -183,14 +183,14 @@ func received(t *testing.T, manager *net.UnixConn) (*os.File, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range all {
-		fds, err := unix.ParseUnixRights(&m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return os.NewFile(uintptr(fds[0]), "kept"), string(b[:n])
+	if len(all) == 0 {
+		return nil, string(b[:n])
 	}
-	return nil, string(b[:n])
+	fds, err := unix.ParseUnixRights(&all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fds[0]), "kept"), string(b[:n])
 }
 
 func TestWhatSystemdPassesMustListen(t *testing.T) {
