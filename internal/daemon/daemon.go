@@ -79,7 +79,9 @@ func Serve(ctx context.Context, o Options, listeners ...net.Listener) error {
 	defer time.AfterFunc(lastWord, dismiss).Stop()
 	stop(server, o.Log)
 	for range left {
-		<-done // only says that it was stopped
+		if err := <-done; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			o.Log.Warn("server", "error", err)
+		}
 	}
 	return err
 }
