@@ -148,7 +148,7 @@ func (w *world) boot(ctx context.Context, c contender, unpacks int) (s *system, 
 		}
 	}
 	config := harness.ContainerdConfig{Version: w.version, Root: root, Unpacks: unpacks, ErofsOption: c.options, LogLevel: "error",
-		Path: []string{filepath.Join(w.tools.Cache, "judges/bin")}}
+		Erofs: c.snapshotter == "erofs", Path: []string{filepath.Join(w.tools.Cache, "judges/bin")}}
 	if s.lamina != nil {
 		config.Lamina, config.Exports = s.lamina.Socket, s.lamina.Config.Root
 	}

@@ -70,6 +70,11 @@ func (w *world) start(ctx context.Context, c contender, ref string, img *harness
 	defer cl.Close()
 	st = &start{Name: c.name}
 	m := &starter{client: cl, ctx: namespaces.WithNamespace(ctx, s.containerd.Namespace), snapshotter: c.snapshotter, dir: s.bench.Path("roots")}
+	done := func(context.Context) error { return nil }
+	if m.ctx, done, err = cl.WithLease(m.ctx); err != nil { // or the snapshots would be collected
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done(m.ctx)) }()
 	var ids []digest.Digest
 	for _, l := range img.Layers {
 		ids = append(ids, l.DiffID)
