@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/laminafs/lamina/internal/oracle"
@@ -111,7 +112,7 @@ type door struct {
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	for suffix, file := range d.other {
-		if strings.HasSuffix(r.URL.Path, suffix) {
+		if strings.HasSuffix(r.URL.Path, suffix) || isOfFile(r.URL.Path, file) {
 			d.mu.Unlock()
 			serveInstead(w, file)
 			return
@@ -119,6 +120,12 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d.mu.Unlock()
 	d.ReverseProxy.ServeHTTP(w, r)
+}
+
+// isOfFile tells whether path asks for the manifest in a file by its digest, as clients do once a tag is resolved.
+func isOfFile(path, file string) bool {
+	b, err := os.ReadFile(file)
+	return err == nil && strings.HasSuffix(path, "/manifests/"+digest.FromBytes(b).String())
 }
 
 // serveInstead serves a file as a manifest.
