@@ -73,7 +73,8 @@ func newMachine(t testing.TB, kind string) *machine {
 func (m *machine) boot(t testing.TB) {
 	t.Helper()
 	root := filepath.Join(m.disk.Dir, "containerd")
-	config := harness.ContainerdConfig{Version: current, Unpacks: 4, Root: root}
+	// One layer after the other, so that a cut has some of them.
+	config := harness.ContainerdConfig{Version: current, Root: root}
 	if peer == "" {
 		m.lamina = must(m.bench.StartLamina(m.ctx, harness.LaminaConfig{Root: filepath.Join(m.disk.Dir, "lamina"), Containerd: root}))(t)
 		config.Lamina, config.Exports = m.lamina.Socket, m.lamina.Config.Root

@@ -216,7 +216,12 @@ func unmountAll(dir string) (err error) {
 		}
 		err = nil
 		for i := len(table) - 1; i >= 0; i-- {
-			if e := unix.Unmount(table[i], unix.UMOUNT_NOFOLLOW); e != nil {
+			e := unix.Unmount(table[i], unix.UMOUNT_NOFOLLOW)
+			for try := 0; e == unix.EBUSY && try < 40; try++ { // what was detached from it goes a moment later
+				time.Sleep(50 * time.Millisecond)
+				e = unix.Unmount(table[i], unix.UMOUNT_NOFOLLOW)
+			}
+			if e != nil {
 				_ = unix.Unmount(table[i], unix.MNT_DETACH)
 				err = errors.Join(err, fmt.Errorf("unmount %s: %w", table[i], e))
 			}
