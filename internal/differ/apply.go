@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	"github.com/containerd/containerd/v2/core/mount"
-	"github.com/containerd/containerd/v2/pkg/labels"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -94,7 +93,10 @@ func (d *Differ) apply(ctx context.Context, desc ocispec.Descriptor, t *layerTyp
 	if progress != nil {
 		progress(0)
 	}
-	diffID, ok, err := d.link(ctx, id, d.diffIDs(ctx, desc, t, want, f))
+	if t.native && t.plain() && want != "" && want != desc.Digest {
+		return ocispec.Descriptor{}, &convert.DigestError{Got: desc.Digest.String(), Want: want.String()}
+	}
+	diffID, ok, err := d.link(ctx, id, diffIDOf(desc, t, want, f))
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -110,10 +112,7 @@ func (d *Differ) apply(ctx context.Context, desc ocispec.Descriptor, t *layerTyp
 		return ocispec.Descriptor{}, err
 	}
 	defer func() { _ = in.Close() }() // only read
-	l := Layer{MediaType: desc.MediaType, DiffID: want, Snapshot: id, File: in.file}
-	if t.native && t.plain() && want == "" {
-		l.DiffID = desc.Digest
-	}
+	l := Layer{MediaType: desc.MediaType, DiffID: want, Snapshot: id, File: in.file, FileDigest: desc.Digest}
 	out, err := d.Convert(ctx, &watched{ctx: ctx, r: in, progress: progress}, l)
 	if err == nil {
 		f.diffID, f.length = out.Digest, out.Size
@@ -121,59 +120,49 @@ func (d *Differ) apply(ctx context.Context, desc ocispec.Descriptor, t *layerTyp
 	return out, err
 }
 
-// diffIDs lists what the diffID of a layer may be, as far as it is known without reading it.
-func (d *Differ) diffIDs(ctx context.Context, desc ocispec.Descriptor, t *layerType, want digest.Digest, f *flight) []digest.Digest {
+// diffIDOf is the diffID of a layer if it is known without reading it, else "". The label containerd.io/uncompressed
+// of the content does not say: containerd before 2.4 writes the diffID of a manifest there also when the layer
+// was found by it and nobody has compared it with the content.
+func diffIDOf(desc ocispec.Descriptor, t *layerType, want digest.Digest, f *flight) digest.Digest {
 	switch {
 	case want != "":
-		return []digest.Digest{want}
+		return want
 	case f.diffID != "":
-		return []digest.Digest{f.diffID}
+		return f.diffID
 	case t.plain():
-		return []digest.Digest{desc.Digest}
+		return desc.Digest
 	}
-	info, err := d.content.Info(ctx, desc.Digest)
-	if err != nil {
-		return nil // to open it will say what is wrong
-	}
-	diffID, err := digest.Parse(info.Labels[labels.LabelUncompressed])
-	if err != nil {
-		return nil
-	}
-	return []digest.Digest{diffID}
+	return ""
 }
 
-// link links a snapshot to the first blob that there is of one of the layers, if there is one.
-func (d *Differ) link(ctx context.Context, id string, diffIDs []digest.Digest) (digest.Digest, bool, error) {
+// link links a snapshot to the best blob that there is of a layer, if there is one. diffID may be "": unknown.
+func (d *Differ) link(ctx context.Context, id string, diffID digest.Digest) (digest.Digest, bool, error) {
+	if diffID == "" {
+		return "", false, nil
+	}
 	find := func(tx *store.Tx) (store.Key, bool, error) {
-		for _, diffID := range diffIDs {
-			for _, p := range convert.LayerProfiles {
-				k := store.Key{Profile: p, Digest: diffID}
-				_, err := tx.Blob(k)
-				if err == nil {
-					return k, true, nil
-				}
-				if !errdefs.IsNotFound(err) {
-					return k, false, err
-				}
+		for _, p := range convert.LayerProfiles {
+			k := store.Key{Profile: p, Digest: diffID}
+			_, err := tx.Blob(k)
+			if err == nil {
+				return k, true, nil
+			}
+			if !errdefs.IsNotFound(err) {
+				return k, false, err
 			}
 		}
 		return store.Key{}, false, nil
 	}
 	found := false
-	if len(diffIDs) > 0 {
-		err := d.store.View(ctx, func(_ context.Context, tx *store.Tx) (err error) {
-			_, found, err = find(tx)
-			return err
-		})
-		if err != nil {
-			return "", false, err
-		}
-	}
-	if !found {
-		return "", false, nil
+	err := d.store.View(ctx, func(_ context.Context, tx *store.Tx) (err error) {
+		_, found, err = find(tx)
+		return err
+	})
+	if err != nil || !found {
+		return "", false, err
 	}
 	var k store.Key
-	err := d.store.Update(ctx, func(_ context.Context, tx *store.Tx) (err error) {
+	err = d.store.Update(ctx, func(_ context.Context, tx *store.Tx) (err error) {
 		if k, found, err = find(tx); err != nil || !found { // it may have gone meanwhile
 			return err
 		}

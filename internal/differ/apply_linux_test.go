@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -242,8 +243,6 @@ func TestApplyLinksABlobThatIsThere(t *testing.T) {
 	_, err := e.d.Apply(t.Context(), gz, e.unpacking("", nil).mounts)
 	must(t, err)
 
-	_, err = e.content.Update(t.Context(), content.Info{Digest: gz.Digest, Labels: map[string]string{labels.LabelUncompressed: diffID.String()}}, "labels."+labels.LabelUncompressed)
-	must(t, err)
 	label := map[string]string{snapshots.LabelSnapshotRef: diffID.String(), snapshots.LabelSnapshotDiffID: diffID.String()}
 	absent := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerZstd, Digest: digest.FromString("not there"), Size: 7}
 	for name, c := range map[string]struct {
@@ -251,7 +250,7 @@ func TestApplyLinksABlobThatIsThere(t *testing.T) {
 		labels map[string]string
 		size   int64
 	}{
-		"label of the content":         {gz, nil, 0},
+		"converted before":             {gz, nil, int64(len(plain))},
 		"label of the snapshot":        {absent, label, 0},
 		"digest of the uncompressed":   {e.put(ocispec.MediaTypeImageLayer, plain), nil, int64(len(plain))},
 		"the same, and not downloaded": {ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: int64(len(plain))}, nil, int64(len(plain))},
@@ -272,6 +271,39 @@ func TestApplyLinksABlobThatIsThere(t *testing.T) {
 		if !slices.Equal(said, []int64{0, c.desc.Size}) {
 			t.Errorf("%s: progress %v", name, said)
 		}
+	}
+}
+
+// containerd before 2.4 labels content with the diffID of a manifest although the layer was linked by it, unread.
+func TestApplyDoesNotBelieveTheLabelOfTheContent(t *testing.T) {
+	e := newEnv(t, Config{})
+	other := e.put(ocispec.MediaTypeImageLayer, tarOf(t))
+	_, err := e.d.Apply(t.Context(), other, e.unpacking("", nil).mounts)
+	must(t, err)
+	plain := small(t)
+	gz := e.put(ocispec.MediaTypeImageLayerGzip, gzipped(t, plain))
+	lie := map[string]string{labels.LabelUncompressed: other.Digest.String()}
+	_, err = e.content.Update(t.Context(), content.Info{Digest: gz.Digest, Labels: lie}, "labels."+labels.LabelUncompressed)
+	must(t, err)
+	s := e.unpacking("", nil)
+	out, err := e.d.Apply(t.Context(), gz, s.mounts)
+	must(t, err)
+	if want := digest.FromBytes(plain); out.Digest != want || e.blob(s.id).Digest != want {
+		t.Errorf("%+v, linked to %v", out, e.blob(s.id))
+	}
+}
+
+func TestWhatIsRememberedOfLayersIsBounded(t *testing.T) {
+	var f flights
+	for i := range maxPast + 10 {
+		of := digest.FromString(fmt.Sprint(i))
+		l, err := f.enter(t.Context(), of)
+		must(t, err)
+		l.diffID = of
+		f.leave(of, l)
+	}
+	if len(f.past) > maxPast || len(f.past) == 0 || len(f.all) != 0 {
+		t.Errorf("%d remembered, %d flights", len(f.past), len(f.all))
 	}
 }
 

@@ -3,12 +3,14 @@ package differ
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -203,6 +205,30 @@ func TestNativeLayersAreLinksOfTheContentStore(t *testing.T) {
 	// The blob stays when the content store drops the layer.
 	must(t, e.content.Delete(t.Context(), desc.Digest))
 	equal(t, e.files(blob), e.files(blob))
+}
+
+// A config may claim the diffID of another image's layer for an EROFS layer. It must not get into the store under it.
+func TestNativeLayersDoNotTakeTheNameOfAnother(t *testing.T) {
+	victim := digest.FromBytes(small(t))
+	image := imageOf(t, small(t))
+	labels := map[string]string{snapshots.LabelSnapshotRef: victim.String(), snapshots.LabelSnapshotDiffID: victim.String()}
+	for _, conf := range []Config{{}, {ContentRoot: "local"}} {
+		e := newEnv(t, conf)
+		desc := e.put(MediaTypeErofs, image)
+		var wrong *convert.DigestError
+		_, err := e.d.Apply(t.Context(), desc, e.unpacking("", labels).mounts)
+		if !errors.As(err, &wrong) || !errdefs.IsInvalidArgument(err) {
+			t.Errorf("Apply, %+v: %v", conf, err)
+		}
+		file := filepath.Join(e.dir, "content/blobs/sha256", desc.Digest.Encoded())
+		for _, compared := range []digest.Digest{"", desc.Digest} {
+			_, err = e.d.Convert(t.Context(), bytes.NewReader(image), Layer{MediaType: MediaTypeErofs, DiffID: victim, File: file, FileDigest: compared})
+			if !errors.As(err, &wrong) {
+				t.Errorf("Convert, %+v, %q: %v", conf, compared, err)
+			}
+		}
+		e.nothingLeft()
+	}
 }
 
 func TestTarIndexKeepsOneCopyOfTheTar(t *testing.T) {

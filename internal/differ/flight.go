@@ -11,18 +11,27 @@ import (
 // flights lets one call at a time work on a layer: the same layer in two images, or twice in one, is
 // converted once.
 type flights struct {
-	mu  sync.Mutex // guards all, and users of each
-	all map[digest.Digest]*flight
+	mu   sync.Mutex // guards all, users of each, and past
+	all  map[digest.Digest]*flight
+	past map[digest.Digest]landing
 }
+
+// landing is what a flight found out by converting a layer.
+type landing struct {
+	diffID digest.Digest
+	length int64 // of the uncompressed layer
+}
+
+// maxPast bounds what is remembered of layers, some 200 bytes of each: their diffIDs, for containerd before 2.3, which does
+// not tell. What is forgotten is converted again if it comes in another chain.
+const maxPast = 10_000
 
 // flight is a layer that calls are working on, or waiting for.
 type flight struct {
 	users int
 	turn  chan struct{} // has room for the one whose turn it is
 
-	// what the last call found out; for the one whose turn it is
-	diffID digest.Digest
-	length int64 // of the uncompressed layer
+	landing // of the last call that converted the layer; for the one whose turn it is
 }
 
 // enter waits for the turn of the caller, who ends it with leave.
@@ -30,10 +39,11 @@ func (f *flights) enter(ctx context.Context, of digest.Digest) (*flight, error) 
 	f.mu.Lock()
 	if f.all == nil {
 		f.all = make(map[digest.Digest]*flight)
+		f.past = make(map[digest.Digest]landing)
 	}
 	l := f.all[of]
 	if l == nil {
-		l = &flight{turn: make(chan struct{}, 1)}
+		l = &flight{turn: make(chan struct{}, 1), landing: f.past[of]}
 		f.all[of] = l
 	}
 	l.users++
@@ -57,6 +67,12 @@ func (f *flights) drop(of digest.Digest, l *flight) {
 	defer f.mu.Unlock()
 	if l.users--; l.users == 0 {
 		delete(f.all, of)
+		if l.diffID != "" {
+			if len(f.past) >= maxPast {
+				clear(f.past)
+			}
+			f.past[of] = l.landing
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type Layer struct {
 	// File is the path of a file that has the very bytes of the stream and that nobody changes any more, as
 	// in a content store; the blob may become a link of it. "": there is none.
 	File string
+	// FileDigest is the digest of File, which a content store has compared; "": nobody has.
+	FileDigest digest.Digest
 }
 
 // Convert makes a blob of a layer that is being read, at the latest when in ends. It is for those who have the

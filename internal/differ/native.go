@@ -27,8 +27,9 @@ func (d *Differ) native(ctx context.Context, in io.Reader, t *layerType, l Layer
 	}
 	defer func() { _ = st.Discard() }() // does nothing after Publish
 	diffID, size := l.DiffID, int64(0)
-	if l.File != "" && t.plain() && diffID != "" {
-		// The content store has compared the digest when it gave the file its name.
+	if l.File != "" && t.plain() && l.FileDigest != "" {
+		// The digest of the file, not the diffID: that is from the image's config, which may lie.
+		diffID = l.FileDigest
 		if err := st.Adopt(l.File); err != nil {
 			return ocispec.Descriptor{}, err
 		}

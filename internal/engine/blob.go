@@ -85,7 +85,7 @@ func (l *Local) hold(ctx context.Context, la layer) (there bool, err error) {
 // convert makes the blob of a layer that is read, or that lies in a file, and holds it.
 func (l *Local) convert(ctx context.Context, in io.Reader, la layer, file string) error {
 	_, err := l.differ.Convert(ctx, &cancelled{ctx, in}, differ.Layer{
-		MediaType: la.desc.MediaType, DiffID: la.diffID, Snapshot: holder(la), File: file,
+		MediaType: la.desc.MediaType, DiffID: la.diffID, Snapshot: holder(la), File: file, FileDigest: la.desc.Digest,
 	})
 	return err
 }
