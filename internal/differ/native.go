@@ -26,7 +26,8 @@ func (d *Differ) native(ctx context.Context, in io.Reader, t *layerType, l Layer
 		return ocispec.Descriptor{}, err
 	}
 	defer func() { _ = st.Discard() }() // does nothing after Publish
-	diffID, size := l.DiffID, int64(0)
+	var diffID digest.Digest
+	var size int64
 	if l.File != "" && t.plain() && l.FileDigest != "" {
 		// The digest of the file, not the diffID: that is from the image's config, which may lie.
 		diffID = l.FileDigest

@@ -81,7 +81,7 @@ func (d *Differ) resolve(ctx context.Context, tx *store.Tx, s *side) error {
 		return nil
 	}
 	s.ours = true
-	key, err := keyOf(ctx, id)
+	key, err := d.store.SnapshotKey(ctx, id)
 	if err != nil {
 		return err
 	}

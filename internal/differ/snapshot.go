@@ -25,7 +25,7 @@ type target struct {
 // target looks a snapshot up.
 func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
 	err = d.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		key, err := keyOf(ctx, id)
+		key, err := d.store.SnapshotKey(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -44,19 +44,6 @@ func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
 		return nil
 	})
 	return t, err
-}
-
-// keyOf finds the key of the snapshot with an id, in a transaction. Mounts name snapshots by id only.
-func keyOf(ctx context.Context, id string) (string, error) {
-	ids, err := storage.IDMap(ctx)
-	if err != nil {
-		return "", err
-	}
-	key, ok := ids[id]
-	if !ok {
-		return "", fmt.Errorf("snapshot %s: %w", id, errdefs.ErrNotFound)
-	}
-	return key, nil
 }
 
 // labelParentChain is set by containerd from 2.3 on; before, the parent's name is the chain ID.

@@ -171,6 +171,7 @@ func (s *Snapshotter) insert(ctx context.Context, tx *store.Tx, st *state, kind 
 	if err != nil {
 		return err
 	}
+	s.store.Remember(snap.ID, key) // the differ will ask
 	if staged != nil {
 		if err := tx.Link(snap.ID, staged.Key); err != nil {
 			return err

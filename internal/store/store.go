@@ -59,6 +59,8 @@ type Store struct {
 	mu     sync.Mutex      // guards synced
 	synced map[string]bool // directories of blobs whose own names this process knows to be durable
 
+	keys keys
+
 	close func() error
 }
 
