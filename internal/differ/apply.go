@@ -96,7 +96,8 @@ func (d *Differ) apply(ctx context.Context, desc ocispec.Descriptor, t *layerTyp
 	if t.native && t.plain() && want != "" && want != desc.Digest {
 		return ocispec.Descriptor{}, &convert.DigestError{Got: desc.Digest.String(), Want: want.String()}
 	}
-	diffID, ok, err := d.link(ctx, id, diffIDOf(desc, t, want, f))
+	diffID := diffIDOf(desc, t, want, f)
+	ok, err := d.link(ctx, id, diffID)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -136,39 +137,32 @@ func diffIDOf(desc ocispec.Descriptor, t *layerType, want digest.Digest, f *flig
 }
 
 // link links a snapshot to the best blob that there is of a layer, if there is one. diffID may be "": unknown.
-func (d *Differ) link(ctx context.Context, id string, diffID digest.Digest) (digest.Digest, bool, error) {
+func (d *Differ) link(ctx context.Context, id string, diffID digest.Digest) (bool, error) {
 	if diffID == "" {
-		return "", false, nil
+		return false, nil
 	}
-	find := func(tx *store.Tx) (store.Key, bool, error) {
+	var there []store.Key
+	err := d.store.View(ctx, func(_ context.Context, tx *store.Tx) error {
 		for _, p := range convert.LayerProfiles {
 			k := store.Key{Profile: p, Digest: diffID}
-			_, err := tx.Blob(k)
-			if err == nil {
-				return k, true, nil
-			}
-			if !errdefs.IsNotFound(err) {
-				return k, false, err
+			switch _, err := tx.Blob(k); {
+			case err == nil:
+				there = append(there, k)
+			case !errdefs.IsNotFound(err):
+				return err
 			}
 		}
-		return store.Key{}, false, nil
-	}
-	found := false
-	err := d.store.View(ctx, func(_ context.Context, tx *store.Tx) (err error) {
-		_, found, err = find(tx)
-		return err
+		return nil
 	})
-	if err != nil || !found {
-		return "", false, err
+	if err != nil {
+		return false, err
 	}
-	var k store.Key
-	err = d.store.Update(ctx, func(_ context.Context, tx *store.Tx) (err error) {
-		if k, found, err = find(tx); err != nil || !found { // it may have gone meanwhile
-			return err
+	for _, k := range there {
+		if _, err := d.store.Reuse(ctx, k, id); err == nil || !errdefs.IsNotFound(err) {
+			return err == nil, err
 		}
-		return tx.Link(id, k)
-	})
-	return k.Digest, found && err == nil, err
+	}
+	return false, nil
 }
 
 // tar makes the blob of a tar layer.

@@ -293,6 +293,31 @@ func TestApplyDoesNotBelieveTheLabelOfTheContent(t *testing.T) {
 	}
 }
 
+// A blob whose file somebody has removed or cut is made again.
+func TestApplyDoesNotLinkABlobWithoutItsFile(t *testing.T) {
+	plain := small(t)
+	for name, damage := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"cut":     func(path string) error { return os.Truncate(path, 4096) },
+	} {
+		e := newEnv(t, Config{})
+		desc := e.put(ocispec.MediaTypeImageLayer, plain)
+		first := e.unpacking("", nil)
+		_, err := e.d.Apply(t.Context(), desc, first.mounts)
+		must(t, err)
+		want := e.files(e.blob(first.id))
+		must(t, damage(e.store.Path(e.blob(first.id))))
+		again := e.unpacking("", nil)
+		_, err = e.d.Apply(t.Context(), desc, again.mounts)
+		must(t, err)
+		if e.last() != Converted {
+			t.Errorf("%s: %s", name, e.last())
+		}
+		equal(t, e.files(e.blob(again.id)), want)
+		equal(t, e.files(e.blob(first.id)), want)
+	}
+}
+
 func TestWhatIsRememberedOfLayersIsBounded(t *testing.T) {
 	var f flights
 	for i := range maxPast + 10 {

@@ -27,7 +27,7 @@ func (st *Staged) Publish(ctx context.Context, k Key, snapshotID string) (Blob, 
 		return Blob{}, err
 	}
 	for range maxTries {
-		b, err := st.store.reuse(ctx, k, snapshotID)
+		b, err := st.store.Reuse(ctx, k, snapshotID)
 		if errors.Is(err, errdefs.ErrNotFound) {
 			b, err = st.publish(ctx, k, snapshotID)
 		}
@@ -45,8 +45,9 @@ func (st *Staged) Publish(ctx context.Context, k Key, snapshotID string) (Blob, 
 // errAgain says that another process was quicker.
 var errAgain = errors.New("store: changed meanwhile")
 
-// reuse links a blob that is there and whole; ErrNotFound if it is not.
-func (s *Store) reuse(ctx context.Context, k Key, snapshotID string) (b Blob, err error) {
+// Reuse links a blob that is there and whole to a snapshot, if snapshotID is not "". Otherwise it is an ErrNotFound; one
+// whose files prove to be missing or damaged is set aside, so that it is made again.
+func (s *Store) Reuse(ctx context.Context, k Key, snapshotID string) (b Blob, err error) {
 	err = s.View(ctx, func(_ context.Context, tx *Tx) (err error) {
 		b, err = tx.Blob(k)
 		return err
