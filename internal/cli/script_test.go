@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"lamina": run, "mkfs.erofs": run, "fsck.erofs": run, "dump.erofs": run})
 }
 
+// unmountBelow takes away the mounts below a directory, on systems that have them.
+var unmountBelow = func(string) {}
+
 func runScripts(t *testing.T, dir string, vars map[string]string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", dir),
@@ -42,6 +45,7 @@ func runScripts(t *testing.T, dir string, vars map[string]string) {
 			for k, v := range vars {
 				e.Setenv(k, v)
 			}
+			e.Defer(func() { unmountBelow(e.WorkDir) })
 			return nil
 		},
 		Cmds: scriptCommands(),
@@ -322,11 +326,27 @@ func leftovers(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s: %s", f, b)
 		}
 	}
+	// Containers of others come and go meanwhile.
+	left := emptyCgroups()
+	for end := time.Now().Add(10 * time.Second); len(left) > 0 && time.Now().Before(end); left = emptyCgroups() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(left) > 0 {
+		ts.Fatalf("cgroups are left: %v", left)
+	}
+}
+
+// emptyCgroups are those of containers that have no process.
+func emptyCgroups() (left []string) {
 	for _, pattern := range []string{"/sys/fs/cgroup/lamina-*", "/sys/fs/cgroup/*/lamina-*"} {
-		if left, _ := filepath.Glob(pattern); len(left) > 0 {
-			ts.Fatalf("cgroups are left: %v", left)
+		all, _ := filepath.Glob(pattern)
+		for _, dir := range all {
+			if b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs")); err == nil && len(b) == 0 {
+				left = append(left, dir)
+			}
 		}
 	}
+	return left
 }
 
 // kept wants a file in what one container has written.
