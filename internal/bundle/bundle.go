@@ -64,6 +64,7 @@ type IDMap struct{ HostID, Size uint32 }
 const (
 	MinMemory = 6 << 20 // docker's
 	MinCPUs   = 0.01
+	MaxCPUs   = 8192 // of Linux
 )
 
 // CommandError says that the command of a container cannot be executed.

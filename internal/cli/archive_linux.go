@@ -12,7 +12,7 @@ import (
 	"github.com/laminafs/lamina/internal/engine"
 )
 
-const importLong = `Take the images of an OCI archive or a docker archive ("-": stdin). Their layers become EROFS images, and the images
+const importLong = `Take the images of an OCI archive or a docker archive ("-": stdin), also if gzip or zstd has compressed it. Their layers become EROFS images, and the images
 get the names that the archive has for them. An image without a name gets that of --name.`
 
 func newImport(e *env) *cobra.Command {

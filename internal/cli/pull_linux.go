@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,8 +76,7 @@ func (e *env) printImage(im engine.Image, j *transferJob) error {
 	case j.quiet:
 		return nil
 	}
-	_, err := fmt.Fprintf(e.stdout, "%s@%s\n", im.Name, im.Digest)
-	return err
+	return e.printDigest(im.Name, im.Digest.String())
 }
 
 const pushLong = `Send an image to a registry: the one that its name says, or that of TARGET. Of an image for several platforms
@@ -104,7 +104,7 @@ func newPush(e *env) *cobra.Command {
 			})
 			view.close()
 			if err != nil {
-				return fmt.Errorf("%s: %w", to, err)
+				return err
 			}
 			return e.printPushed(to, digest, j)
 		},
@@ -120,6 +120,11 @@ func (e *env) printPushed(to, digest string, j *transferJob) error {
 	case j.quiet:
 		return nil
 	}
-	_, err := fmt.Fprintf(e.stdout, "%s@%s\n", to, digest)
+	return e.printDigest(to, digest)
+}
+
+// printDigest prints a name with its digest, which may be in the name already.
+func (e *env) printDigest(name, digest string) error {
+	_, err := fmt.Fprintf(e.stdout, "%s@%s\n", strings.TrimSuffix(name, "@"+digest), digest)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/laminafs/lamina/internal/bundle"
 	"github.com/laminafs/lamina/internal/engine"
+	"github.com/laminafs/lamina/internal/snapshotter"
 )
 
 // runJob is what run was asked for.
@@ -29,6 +30,7 @@ type runJob struct {
 	entrypoint string
 	network    string
 	memory     string
+	size       string
 	cpus       float64
 	userns     string
 	tty        bool
@@ -98,7 +100,7 @@ func (j *runJob) register(cmd *cobra.Command) {
 	fs.StringVarP(&j.memory, "memory", "m", "", "limit of memory: 512M, 2G")
 	fs.Float64Var(&j.cpus, "cpus", 0, "limit of processors: 1.5")
 	fs.Int64Var(&j.options.Pids, "pids-limit", 0, "limit of processes and threads")
-	fs.StringVar(&j.options.Size, "size", "", "limit of what the container writes: 10G")
+	fs.StringVar(&j.size, "size", "", "limit of what the container writes: 10G")
 	fs.StringVar(&j.userns, "userns", "host", "ids of the container: host (the same), HOSTID:SIZE, auto (a range from /etc/subuid)")
 	fs.StringVar(&j.platform, "platform", "", "OS/ARCH[/VARIANT] to choose from an index (default: this machine's)")
 	fs.StringVar(&j.pull, "pull", "missing", "fetch the image: missing (if it is not here), always, never")
@@ -166,8 +168,18 @@ func (j *runJob) completeLimits() (err error) {
 			return usagef("--memory: %q: less than %s, with which nothing starts", j.memory, bytesText(bundle.MinMemory))
 		}
 	}
-	if j.cpus < 0 || j.cpus > 0 && j.cpus < bundle.MinCPUs {
-		return usagef("--cpus: %g: less than %g", j.cpus, bundle.MinCPUs)
+	if j.size != "" {
+		n, err := parseSize(j.size)
+		if err != nil {
+			return fmt.Errorf("--size: %w", err)
+		}
+		if n > 0 && n < snapshotter.MinSize {
+			return usagef("--size: %q: less than %s", j.size, bytesText(snapshotter.MinSize))
+		}
+		o.Size = strconv.FormatInt(n, 10)
+	}
+	if j.cpus != 0 && !(j.cpus >= bundle.MinCPUs && j.cpus <= bundle.MaxCPUs) { // not a number, too
+		return usagef("--cpus: %g: not from %g to %g", j.cpus, bundle.MinCPUs, float64(bundle.MaxCPUs))
 	}
 	o.CPUs = j.cpus
 	if o.Pids < 0 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -115,12 +116,22 @@ func isName(ref string) bool {
 	return err == nil
 }
 
-// existsFile tells whether a reference can be that of a file, alone or with a tag behind it.
+// existsFile tells whether a reference can be that of an archive or an unpacked one, alone or with a tag behind it. Other
+// directories are none: many have the names of images.
 func existsFile(ref string) bool {
 	path, _, _ := strings.Cut(ref, ":")
-	_, err := os.Stat(ref)
-	_, perr := os.Stat(path)
-	return err == nil || perr == nil
+	for _, p := range []string{ref, path} {
+		st, err := os.Stat(p)
+		if err == nil && st.IsDir() {
+			if _, err = os.Stat(filepath.Join(p, "index.json")); err != nil {
+				_, err = os.Stat(filepath.Join(p, "manifest.json"))
+			}
+		}
+		if err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // runTask runs the command of a container and makes an exit code of what happened.

@@ -40,6 +40,7 @@ type blobInfo struct {
 
 func newStatus(e *env) *cobra.Command {
 	var conf configFlag
+	var root string
 	var asJSON, all bool
 	cmd := &cobra.Command{
 		Use:   "status [flags]",
@@ -52,10 +53,14 @@ many snapshots are this blob, and the containers and views that use it. Works wh
 			if err != nil {
 				return err
 			}
-			return e.status(c.StoreRoot(), asJSON, all)
+			if root == "" {
+				root = c.StoreRoot()
+			}
+			return e.status(root, asJSON, all)
 		},
 	}
 	conf.register(cmd)
+	cmd.Flags().StringVar(&root, "root", "", "root of the store (overrides the configuration)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "name all users of a blob, and do not shorten names")
 	return cmd

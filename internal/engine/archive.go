@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -11,6 +14,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/laminafs/lamina/tartree"
 )
 
 // ImportOptions say what is taken from an archive; the zero value is all that is for this machine.
@@ -26,9 +31,9 @@ func (l *Local) Import(ctx context.Context, in io.Reader, o ImportOptions) ([]Im
 	if err != nil {
 		return nil, err
 	}
-	target, err := archive.ImportIndex(l.named(ctx), l.content, &cancelled{ctx, in})
+	target, err := l.readArchive(ctx, in)
 	if err != nil {
-		if ctx.Err() == nil && !isSystem(err) {
+		if ctx.Err() == nil && !isSystem(err) && !errors.Is(err, errors.ErrUnsupported) {
 			err = invalidf("archive: %v", err)
 		}
 		return nil, err
@@ -62,6 +67,55 @@ func (l *Local) Import(ctx context.Context, in io.Reader, o ImportOptions) ([]Im
 	return out, nil
 }
 
+// readArchive takes all that is in an archive, which may be compressed as a whole, into the content store.
+func (l *Local) readArchive(ctx context.Context, in io.Reader) (v1.Descriptor, error) {
+	if err := looksLikeArchive(in); err != nil {
+		return v1.Descriptor{}, err
+	}
+	r, _, err := tartree.Decompress(&cancelled{ctx, in})
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	defer func() { _ = r.Close() }()
+	target, err := archive.ImportIndex(l.named(ctx), l.content, r)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // the sum of what is compressed is at the end
+	}
+	return target, err
+}
+
+// looksLikeArchive saves the work with a tar of files, where that can be seen without reading all of it: every one
+// of them would be written to the content store, to find out at the end that none says what the image is.
+func looksLikeArchive(in io.Reader) error {
+	f, ok := in.(io.ReadSeeker)
+	if !ok {
+		return nil
+	}
+	start, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil // a pipe
+	}
+	tr := tar.NewReader(f)
+	found := false
+	for n := 0; !found; n++ {
+		h, err := tr.Next()
+		if n == 0 && err != nil {
+			found = true // compressed perhaps; else what reads it says what is wrong
+			break
+		}
+		if err != nil {
+			break
+		}
+		name := path.Clean(h.Name)
+		found = name == v1.ImageLayoutFile || name == "manifest.json"
+	}
+	if !found {
+		return errors.New("no image: neither oci-layout nor manifest.json is in it; a layer or a root file system is for lamina build")
+	}
+	_, err = f.Seek(start, io.SeekStart)
+	return err
+}
+
 func platformName(p string) string {
 	if p == "" {
 		return platforms.DefaultString()
@@ -85,7 +139,7 @@ func importName(d v1.Descriptor, asked string, only bool) (string, error) {
 	case asked != "":
 		return Normalize(asked + "@" + d.Digest.String())
 	}
-	return "", fmt.Errorf("engine: archive: image %s has no name (tag %q): give one: %w", d.Digest, tag, errdefs.ErrInvalidArgument)
+	return "", fmt.Errorf("engine: archive: image %s has no name (tag %q): give one by --name: %w", d.Digest, tag, errdefs.ErrInvalidArgument)
 }
 
 func (l *Local) importOne(ctx context.Context, name string, d v1.Descriptor, match platforms.MatchComparer, w Watcher) (Image, error) {
@@ -93,8 +147,10 @@ func (l *Local) importOne(ctx context.Context, name string, d v1.Descriptor, mat
 	if err != nil {
 		return Image{}, err
 	}
-	if d.Platform == nil && images.IsManifestType(d.MediaType) && c.config.Architecture != "" && !match.Match(c.config.Platform) {
-		return Image{}, fmt.Errorf("engine: it is for %s: %w", platforms.Format(c.config.Platform), errdefs.ErrNotFound)
+	if d.Platform == nil {
+		if err := c.isFor(match); err != nil {
+			return Image{}, err
+		}
 	}
 	if w == nil {
 		w = nobody{}

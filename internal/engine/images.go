@@ -70,7 +70,7 @@ func (l *Local) contentsOf(ctx context.Context, target v1.Descriptor, platform s
 	if err != nil {
 		return nil, err
 	}
-	return readContents(ctx, l.fromContent, target, func(index v1.Descriptor, list []v1.Descriptor) (v1.Descriptor, error) {
+	c, err := readContents(ctx, l.fromContent, target, func(index v1.Descriptor, list []v1.Descriptor) (v1.Descriptor, error) {
 		var there []v1.Descriptor
 		for _, d := range list {
 			if _, err := l.content.Info(l.named(ctx), d.Digest); err == nil {
@@ -83,6 +83,13 @@ func (l *Local) contentsOf(ctx context.Context, target v1.Descriptor, platform s
 		}
 		return best, err
 	})
+	if err == nil && platform != "" {
+		err = c.isFor(match)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Lookup finds an image by its name, whole or short, or by the beginning of its digest. It is an ErrNotFound

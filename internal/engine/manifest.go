@@ -298,6 +298,14 @@ func matcher(platform string) (platforms.MatchComparer, error) {
 	return platforms.Only(p), nil
 }
 
+// isFor refuses an image without an index whose config says that it is for another platform.
+func (c *contents) isFor(match platforms.MatchComparer) error {
+	if images.IsManifestType(c.target.MediaType) && c.config.Architecture != "" && !match.Match(c.config.Platform) {
+		return fmt.Errorf("engine: it is for %s: %w", platforms.Format(c.config.Platform), errdefs.ErrNotFound)
+	}
+	return nil
+}
+
 // fromContent opens what is in the content store.
 func (l *Local) fromContent(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
 	r, err := l.content.ReaderAt(l.named(ctx), d)

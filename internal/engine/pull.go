@@ -38,7 +38,7 @@ func (l *Local) Pull(ctx context.Context, ref string, o PullOptions) (Image, err
 	if err != nil {
 		return Image{}, err
 	}
-	im, err := l.pull(ctx, name, match, o.Watch)
+	im, err := l.pull(ctx, name, match, o)
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return im, cause
 	}
@@ -48,7 +48,7 @@ func (l *Local) Pull(ctx context.Context, ref string, o PullOptions) (Image, err
 	return im, nil
 }
 
-func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComparer, w Watcher) (Image, error) {
+func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComparer, o PullOptions) (Image, error) {
 	r, err := l.resolver(ctx)
 	if err != nil {
 		return Image{}, err
@@ -68,7 +68,12 @@ func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComp
 	if err != nil {
 		return Image{}, err
 	}
-	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: w}
+	if o.Platform != "" { // else it is what this image has
+		if err := c.isFor(match); err != nil {
+			return Image{}, err
+		}
+	}
+	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: o.Watch}
 	if t.watch == nil {
 		t.watch = nobody{}
 	}
@@ -92,12 +97,13 @@ func (l *Local) knownOr(f remotes.Fetcher) open {
 // record writes the documents of an image and its name, in one transaction.
 func (l *Local) record(ctx context.Context, name string, c *contents, labels map[string]string) (Image, error) {
 	im := images.Image{Name: name, Target: v1.Descriptor{MediaType: c.docs[0].desc.MediaType, Digest: c.target.Digest, Size: c.target.Size}}
-	err := l.meta.Update(func(tx *bolt.Tx) error {
+	err := l.meta.Update(func(tx *bolt.Tx) (err error) {
 		ctx := boltutil.WithTransaction(l.named(ctx), tx)
 		if err := l.putDocuments(ctx, c.docs, labels); err != nil {
 			return err
 		}
-		return putImage(ctx, l.images, im)
+		im, err = putImage(ctx, l.images, im)
+		return err
 	})
 	if err != nil {
 		return Image{}, err
@@ -106,12 +112,12 @@ func (l *Local) record(ctx context.Context, name string, c *contents, labels map
 }
 
 // putImage gives a name to a target, whatever it was the name of before.
-func putImage(ctx context.Context, to images.Store, im images.Image) error {
-	_, err := to.Update(ctx, im, "target")
+func putImage(ctx context.Context, to images.Store, im images.Image) (images.Image, error) {
+	out, err := to.Update(ctx, im, "target")
 	if errdefs.IsNotFound(err) {
-		_, err = to.Create(ctx, im)
+		out, err = to.Create(ctx, im)
 	}
-	return err
+	return out, err
 }
 
 // sourceLabels say where content came from, as containerd does: registries mount blobs of each other's

@@ -39,6 +39,14 @@ func (l *Local) Push(ctx context.Context, ref, to string, o PushOptions) (v1.Des
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
+	d, err := l.push(ctx, im, name, o)
+	if err != nil {
+		return d, fmt.Errorf("engine: %s: %w", Familiar(name), err)
+	}
+	return d, nil
+}
+
+func (l *Local) push(ctx context.Context, im Image, name string, o PushOptions) (v1.Descriptor, error) {
 	target, pick, err := l.pushTarget(ctx, im, o)
 	if err != nil {
 		return target, err

@@ -33,7 +33,7 @@ type RunOptions struct {
 	Runtime string // program
 	Remove  bool   // all that is left, when the command ends
 	Detach  bool   // stdout and stderr go to a file of the container
-	Size    string // limit of what the container writes, in bytes with an optional unit of 1024; "": that of the configuration
+	Size    string // limit of what the container writes, in bytes; "": that of the configuration
 }
 
 // Task is a container that was made and is run by this process.

@@ -141,8 +141,8 @@ func wrongOption(o string) string {
 	return ""
 }
 
-// minSize is the smallest size of a quota: a file system needs some of it for itself.
-const minSize = 1 << 20
+// MinSize is the smallest size of a quota: a file system needs some of it for itself.
+const MinSize = 1 << 20
 
 // parseSize reads a number of bytes with an optional unit, all of them powers of 1024: k, m, g, t, p with an
 // optional "b" or "ib", as containerd's default_size.
@@ -172,8 +172,8 @@ func boundSize(f float64) (int64, error) {
 	switch {
 	case f == 0:
 		return 0, nil
-	case f < minSize:
-		return 0, fmt.Errorf("must be at least %d bytes", minSize)
+	case f < MinSize:
+		return 0, fmt.Errorf("must be at least %d bytes", MinSize)
 	case f > maxSize:
 		return 0, errors.New("must be at most 1 PiB")
 	}

@@ -101,7 +101,7 @@ func (s *Snapshotter) probeProject(ctx context.Context) (err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("snapshotter: %w", err)
 	}
-	if err := mount.SetProject(dir, projectBase, minSize); err != nil {
+	if err := mount.SetProject(dir, projectBase, MinSize); err != nil {
 		return fmt.Errorf("snapshotter: quota: %q: the file system of %s must be ext4 or xfs, mounted with prjquota: %w: %w",
 			quotaProject, s.store.Root, err, errdefs.ErrFailedPrecondition)
 	}
