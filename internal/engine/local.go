@@ -54,9 +54,16 @@ func OpenLocal(ctx context.Context, c Config) (_ *Local, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Runtimes take no root file system below a symbolic link.
+	if err := os.MkdirAll(root, 0o700); err != nil { // images have setuid programs: for the owner only
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
 	l := &Local{root: root, tracker: docker.NewInMemoryTracker()}
-	for _, dir := range []string{root, l.path("content"), l.path("containers")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil { // images have setuid programs: for the owner only
+	for _, dir := range []string{l.path("content"), l.path("containers")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("engine: %w", err)
 		}
 	}
