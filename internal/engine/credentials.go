@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -100,9 +102,12 @@ func (c *dockerConfig) credentials(ctx context.Context, host string) (user, secr
 		}
 	}
 	for _, name := range names {
-		for key, a := range c.Auths {
-			if key == name || hostOf(key) == name {
-				return a.decode(key)
+		if a, ok := c.Auths[name]; ok {
+			return a.decode(name)
+		}
+		for _, key := range slices.Sorted(maps.Keys(c.Auths)) { // in a fixed order: several may be of the host
+			if hostOf(key) == name {
+				return c.Auths[key].decode(key)
 			}
 		}
 	}
