@@ -116,9 +116,13 @@ func (t *Task) inNamespace(ctx context.Context, s Streams) (code int, err error)
 }
 
 // openPath makes a directory for the root that the users of another user namespace may reach: the store is
-// for its owner only. It is on a tmpfs that only this mount namespace has.
+// for its owner only. It is on a tmpfs that only this mount namespace has, at a place of its own: nothing that is bound
+// into the container may be hidden, such as what resolv.conf is a link to, below /run.
 func openPath() (string, error) {
-	const dir = "/run"
+	const dir = "/run/lamina-userns"
+	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
 	if err := unix.Mount("lamina", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
 		return "", fmt.Errorf("%s: tmpfs: %w", dir, err)
 	}
