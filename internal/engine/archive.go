@@ -152,6 +152,12 @@ func (l *Local) importOne(ctx context.Context, name string, d v1.Descriptor, mat
 			return Image{}, err
 		}
 	}
+	for i, la := range c.layers {
+		info, err := l.content.Info(l.named(ctx), la.desc.Digest)
+		if err == nil && info.Size != la.desc.Size {
+			return Image{}, invalidf("layer %d: %s has %d bytes, the manifest says %d", i, la.desc.Digest, info.Size, la.desc.Size)
+		}
+	}
 	if w == nil {
 		w = nobody{}
 	}
