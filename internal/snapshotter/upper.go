@@ -104,8 +104,19 @@ func (s *Snapshotter) image(st *state) (upper, error) {
 			return up, err
 		}
 	}
-	if is, err := exists(up.fs); is || err != nil {
-		return up, err
+	made := false
+	for _, path := range []string{up.work, up.fs} { // a virtual machine may have written to it, and links lead to our files
+		info, err := os.Lstat(path)
+		switch {
+		case err == nil && !info.IsDir():
+			return up, fmt.Errorf("%s: no directory: %w", path, errdefs.ErrFailedPrecondition)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return up, err
+		}
+		made = err == nil
+	}
+	if made {
+		return up, nil
 	}
 	return up, s.makeUpper(st, up)
 }

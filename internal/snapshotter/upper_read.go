@@ -2,7 +2,9 @@ package snapshotter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,12 +53,31 @@ func (s *Snapshotter) readImage(ctx context.Context, st *state) (dir string, rel
 			_ = os.Remove(target)
 		}
 	}
-	dir = filepath.Join(target, "fs")
-	if is, err := exists(dir); err != nil || is {
-		return dir, release, err
+	dir, err = changesIn(target)
+	if err != nil {
+		release()
+		return "", nothing, fmt.Errorf("%s: %w", s.store.QuotaImage(st.id), err)
 	}
-	// Nobody has mounted it: the changes are none.
-	return filepath.Join(target, "lost+found"), release, nil
+	return dir, release, nil
+}
+
+// changesIn finds the upper directory in an image that a virtual machine has written to, to the device and not only
+// through an overlay: a link there would lead to files of this machine.
+func changesIn(root string) (string, error) {
+	// Without the first nobody has mounted it: the changes are none, as in the second, which mkfs makes.
+	for _, name := range []string{"fs", "lost+found"} {
+		dir := filepath.Join(root, name)
+		info, err := os.Lstat(dir)
+		switch {
+		case err == nil && info.IsDir():
+			return dir, nil
+		case err == nil:
+			return "", fmt.Errorf("%s in it is no directory: %w", name, errdefs.ErrFailedPrecondition)
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("no directory of changes in it: %w", errdefs.ErrFailedPrecondition)
 }
 
 // waitForLoop waits until no loop device has an image. Unmounting an overlay lets go of the file system of
