@@ -99,7 +99,7 @@ func newRm(e *env) *cobra.Command {
 func newLogs(e *env) *cobra.Command {
 	var local localFlags
 	return withLocal(&local, &cobra.Command{
-		Use:   "logs CONTAINER",
+		Use:   "logs [flags] CONTAINER",
 		Short: "Print what a detached container wrote to stdout and stderr",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -87,6 +87,7 @@ func (j *runJob) register(cmd *cobra.Command) {
 	fs.BoolVarP(&j.options.Detach, "detach", "d", false, "return once the command runs, and print the id of the container")
 	fs.StringVar(&j.options.Name, "name", "", "name of the container")
 	fs.BoolVar(&j.options.Remove, "rm", true, "remove the container when the command ends (default: unless --detach or --name is given)")
+	fs.Lookup("rm").DefValue = "false" // for the help text, which says what the default is
 	fs.BoolP("interactive", "i", false, "nothing: the command has our stdin always (for those who write -it)")
 	fs.BoolVarP(&j.tty, "tty", "t", false, "give the command a terminal (default: if stdin and stdout are one)")
 	fs.StringArrayVarP(&j.env, "env", "e", nil, "set NAME=VALUE, or pass NAME on (repeatable)")

@@ -88,7 +88,7 @@ func Open(ref string, o Options) (*Image, error) {
 	case errors.Is(err, ErrInvalid): // says all
 		return nil, err
 	case kind == "" && errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("oci: %q: %w; an image must be oci-archive:FILE, docker-archive:FILE or oci:DIR", ref, fs.ErrNotExist)
+		return nil, fmt.Errorf("oci: %q: %w; an image is a name, oci-archive:FILE, docker-archive:FILE or oci:DIR", ref, fs.ErrNotExist)
 	case err != nil:
 		return nil, fmt.Errorf("oci: %w", err)
 	}
@@ -142,7 +142,7 @@ func parse(ref string) (kind, path, tag string, err error) {
 		}
 	}
 	if path == "" {
-		return "", "", "", fmt.Errorf("oci: %q: not oci-archive:FILE, docker-archive:FILE or oci:DIR", ref)
+		return "", "", "", fmt.Errorf("oci: %q: not a name, oci-archive:FILE, docker-archive:FILE or oci:DIR", ref)
 	}
 	return kind, path, tag, nil
 }
