@@ -210,11 +210,11 @@ func TestApplyVerifiesTheDiffIDOfTheLabel(t *testing.T) {
 		"not of the chain": {map[string]string{snapshots.LabelSnapshotRef: digest.FromBytes(plain).String(), snapshots.LabelSnapshotDiffID: digest.FromString("x").String()}, false},
 		"with a parent": {map[string]string{
 			snapshots.LabelSnapshotRef:    digest.FromString(digest.FromString("p").String() + " " + digest.FromBytes(plain).String()).String(),
-			snapshots.LabelSnapshotDiffID: digest.FromBytes(plain).String(), labelParentChain: digest.FromString("p").String(),
+			snapshots.LabelSnapshotDiffID: digest.FromBytes(plain).String(), store.LabelParentChain: digest.FromString("p").String(),
 		}, false},
 		"wrong with a parent": {map[string]string{
 			snapshots.LabelSnapshotRef:    digest.FromString(digest.FromString("p").String() + " " + digest.FromString("x").String()).String(),
-			snapshots.LabelSnapshotDiffID: digest.FromString("x").String(), labelParentChain: digest.FromString("p").String(),
+			snapshots.LabelSnapshotDiffID: digest.FromString("x").String(), store.LabelParentChain: digest.FromString("p").String(),
 		}, true},
 	} {
 		for _, index := range []bool{false, true} {

@@ -46,32 +46,12 @@ func (d *Differ) target(ctx context.Context, id string) (t target, err error) {
 	return t, err
 }
 
-// labelParentChain is set by containerd from 2.3 on; before, the parent's name is the chain ID.
-const labelParentChain = "containerd.io/snapshot/parent-chain-id"
-
 // targetOf reads what unpackers say of a snapshot: keys as snapshots.UnpackKeyFormat makes them, or a
 // label with the chain ID that it is to be committed as.
-//
-// Before 2.3 the label with the diffID may come from an annotation of the manifest, and so from anybody.
-// It is believed only if the chain ID is the hash over it.
 func targetOf(info *snapshots.Info) target {
-	name := info.Name[strings.LastIndexByte(info.Name, '/')+1:]
-	ref := info.Labels[snapshots.LabelSnapshotRef]
-	t := target{unpacking: ref != "" || strings.HasPrefix(name, snapshots.UnpackKeyPrefix)}
-	diffID, err := digest.Parse(info.Labels[snapshots.LabelSnapshotDiffID])
-	if err != nil {
-		return t
+	e, unpacking := store.ExtractionOf(info)
+	return target{
+		unpacking: unpacking || strings.HasPrefix(store.LastElement(info.Name), snapshots.UnpackKeyPrefix),
+		diffID:    e.DiffID,
 	}
-	parents := []string{"", info.Labels[labelParentChain], info.Parent[strings.LastIndexByte(info.Parent, '/')+1:]}
-	for _, parent := range parents {
-		chain := diffID
-		if parent != "" {
-			chain = digest.FromString(parent + " " + diffID.String())
-		}
-		if chain.String() == ref {
-			t.diffID = diffID
-			return t
-		}
-	}
-	return t
 }

@@ -21,7 +21,7 @@ const profileCache = "cache"
 // adoptCached takes a layer that the store does not have from the first cache that does. Caches hold
 // <algorithm>/<first two digits>/<digest>.erofs, by diffID. Whatever is wrong with one, the layer is
 // pulled as usual; the event says why.
-func (s *Snapshotter) adoptCached(ctx context.Context, e *extraction) {
+func (s *Snapshotter) adoptCached(ctx context.Context, e *store.Extraction) {
 	if len(s.conf.caches) == 0 {
 		return
 	}
@@ -34,9 +34,9 @@ func (s *Snapshotter) adoptCached(ctx context.Context, e *extraction) {
 		return
 	}
 	for _, dir := range s.conf.caches {
-		hex := e.diffID.Encoded()
-		path := filepath.Join(dir, e.diffID.Algorithm().String(), hex[:2], hex+".erofs")
-		err := s.adopt(ctx, path, store.Key{Profile: profileCache, Digest: e.diffID})
+		hex := e.DiffID.Encoded()
+		path := filepath.Join(dir, e.DiffID.Algorithm().String(), hex[:2], hex+".erofs")
+		err := s.adopt(ctx, path, store.Key{Profile: profileCache, Digest: e.DiffID})
 		if err == nil {
 			return
 		}

@@ -96,11 +96,11 @@ func setChain(ctx context.Context, tx *store.Tx, name string, k store.Key) error
 	if err != nil {
 		return err
 	}
-	e, ok := extractionOf(&info)
-	if !ok || e.chain == "" || lastElement(name) != e.chain.String() {
+	e, ok := store.ExtractionOf(&info)
+	if !ok || e.Chain == "" || store.LastElement(name) != e.Chain.String() {
 		return nil
 	}
-	return tx.SetChain(e.chain, k)
+	return tx.SetChain(e.Chain, k)
 }
 
 // blobOfUpper makes the upper directory of a snapshot a blob. The link that Publish makes keeps it until the

@@ -7,10 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
 
 	"github.com/laminafs/lamina/internal/mount"
 )
@@ -63,43 +60,6 @@ func TestSizes(t *testing.T) {
 	for _, s := range []string{"b", "i", "GiB", "1e9", "0x100000", "1 2", "inf", "-64m", "1kk", "64MiBi"} {
 		if got, err := parseSize(s); err == nil {
 			t.Errorf("%q: %d", s, got)
-		}
-	}
-}
-
-func TestChainIDs(t *testing.T) {
-	diffs := []digest.Digest{digest.FromString("a"), digest.FromString("b"), digest.FromString("c")}
-	want := identity.ChainIDs(slices.Clone(diffs))
-	parent := ""
-	for i, d := range diffs {
-		if got := chainOf(parent, d); got != want[i] {
-			t.Errorf("chain ID %d is %s, want %s", i, got, want[i])
-		}
-		parent = want[i].String()
-	}
-}
-
-func TestExtractions(t *testing.T) {
-	a, b := digest.FromString("a"), digest.FromString("b")
-	ab := chainOf(a.String(), b)
-	for name, c := range map[string]struct {
-		parent string
-		labels map[string]string
-		unpack bool
-		want   extraction
-	}{
-		"no layer":                  {labels: map[string]string{snapshots.LabelSnapshotDiffID: a.String()}},
-		"bottom":                    {labels: unpackLabels("", a), unpack: true, want: extraction{a, a}},
-		"parallel":                  {labels: unpackLabels(a, b), unpack: true, want: extraction{ab, b}},
-		"parent by its name":        {parent: "default/7/" + a.String(), labels: map[string]string{snapshots.LabelSnapshotRef: ab.String(), snapshots.LabelSnapshotDiffID: b.String()}, unpack: true, want: extraction{ab, b}},
-		"parent unknown":            {labels: map[string]string{snapshots.LabelSnapshotRef: ab.String(), snapshots.LabelSnapshotDiffID: b.String()}, unpack: true, want: extraction{ab, ""}},
-		"another diffID":            {labels: map[string]string{snapshots.LabelSnapshotRef: ab.String(), snapshots.LabelSnapshotDiffID: a.String(), labelParentChain: a.String()}, unpack: true, want: extraction{ab, ""}},
-		"no diffID":                 {labels: map[string]string{snapshots.LabelSnapshotRef: ab.String()}, unpack: true, want: extraction{ab, ""}},
-		"names that are no digests": {labels: map[string]string{snapshots.LabelSnapshotRef: "x", snapshots.LabelSnapshotDiffID: "../y"}, unpack: true},
-	} {
-		got, unpack := extractionOf(&snapshots.Info{Parent: c.parent, Labels: c.labels})
-		if got != c.want || unpack != c.unpack {
-			t.Errorf("%s: %+v, %v", name, got, unpack)
 		}
 	}
 }

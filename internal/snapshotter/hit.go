@@ -16,18 +16,18 @@ import (
 
 // hit finds the blob of a layer: by its diffID, or by the chain ID for containerd before 2.3, which sends
 // no diffID. The same layer in another chain is found by its diffID only.
-func (s *Snapshotter) hit(tx *store.Tx, e *extraction) (store.Blob, bool) {
-	if e.diffID != "" {
+func (s *Snapshotter) hit(tx *store.Tx, e *store.Extraction) (store.Blob, bool) {
+	if e.DiffID != "" {
 		for _, p := range slices.Concat(convert.LayerProfiles, []string{profileCache}) {
-			if b, err := tx.Blob(store.Key{Profile: p, Digest: e.diffID}); err == nil && s.isThere(b) {
+			if b, err := tx.Blob(store.Key{Profile: p, Digest: e.DiffID}); err == nil && s.isThere(b) {
 				return b, true
 			}
 		}
 	}
-	if e.chain == "" {
+	if e.Chain == "" {
 		return store.Blob{}, false
 	}
-	k, ok := tx.Chain(e.chain)
+	k, ok := tx.Chain(e.Chain)
 	if !ok {
 		return store.Blob{}, false
 	}
@@ -53,8 +53,8 @@ func (s *Snapshotter) isThere(b store.Blob) bool {
 // commitHit makes the committed snapshot that a Prepare aims at. Its name follows from the parent and the
 // chain ID, so there is one for all namespaces of a containerd that share the parent. The last element
 // of the name is the chain ID, as in the names that containerd gives.
-func (s *Snapshotter) commitHit(ctx context.Context, tx *store.Tx, b store.Blob, key string, base *snapshots.Info, e *extraction) (there bool, err error) {
-	name := targetName(base.Parent, e.chain)
+func (s *Snapshotter) commitHit(ctx context.Context, tx *store.Tx, b store.Blob, key string, base *snapshots.Info, e *store.Extraction) (there bool, err error) {
+	name := targetName(base.Parent, e.Chain)
 	if id, info, _, err := storage.GetInfo(ctx, name); err == nil && info.Kind == snapshots.KindCommitted {
 		if _, err := blobOf(tx, id); err == nil {
 			return true, nil
@@ -76,7 +76,7 @@ func (s *Snapshotter) commitHit(ctx context.Context, tx *store.Tx, b store.Blob,
 	if _, err := storage.CommitActive(ctx, key, name, usage, labels); err != nil {
 		return false, err
 	}
-	return true, tx.SetChain(e.chain, b.Key)
+	return true, tx.SetChain(e.Chain, b.Key)
 }
 
 // targetName names a snapshot that was committed without being unpacked.

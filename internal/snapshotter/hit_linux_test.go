@@ -19,11 +19,11 @@ import (
 // unpackLabels are those that containerd's unpacker sets.
 func unpackLabels(parentChain, diffID digest.Digest) map[string]string {
 	l := map[string]string{
-		snapshots.LabelSnapshotRef:    chainOf(parentChain.String(), diffID).String(),
+		snapshots.LabelSnapshotRef:    store.ChainOf(parentChain.String(), diffID).String(),
 		snapshots.LabelSnapshotDiffID: diffID.String(),
 	}
 	if parentChain != "" {
-		l[labelParentChain] = parentChain.String()
+		l[store.LabelParentChain] = parentChain.String()
 	}
 	return l
 }
@@ -133,7 +133,7 @@ func TestADiffIDFromAnAnnotationIsNotBelieved(t *testing.T) {
 	for _, parent := range []string{"", commitBlob(t, s, "", evil, nil)} {
 		key := newKey("extract-1")
 		m, err := s.Prepare(t.Context(), key, parent, snapshots.WithLabels(map[string]string{
-			snapshots.LabelSnapshotRef: victim.String(), snapshots.LabelSnapshotDiffID: evil.Digest.String(), labelParentChain: evil.Digest.String(),
+			snapshots.LabelSnapshotRef: victim.String(), snapshots.LabelSnapshotDiffID: evil.Digest.String(), store.LabelParentChain: evil.Digest.String(),
 		}))
 		if err != nil || m[0].ReadOnly() {
 			t.Errorf("parent %q: %v, %v", parent, m, err)

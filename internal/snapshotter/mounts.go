@@ -25,7 +25,7 @@ func (s *Snapshotter) mountsOf(ctx context.Context, st *state) ([]cmount.Mount, 
 
 // unpacks tells whether a snapshot is one that a layer is unpacked into.
 func (st *state) unpacks() bool {
-	_, unpack := extractionOf(&st.info)
+	_, unpack := store.ExtractionOf(&st.info)
 	return unpack && st.kind == snapshots.KindActive
 }
 

@@ -117,9 +117,9 @@ func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, pare
 	if err := s.checkLabels(base.Labels); err != nil {
 		return nil, err
 	}
-	e, unpack := extractionOf(&base)
+	e, unpack := store.ExtractionOf(&base)
 	unpack = unpack && kind == snapshots.KindActive
-	if unpack && e.diffID != "" {
+	if unpack && e.DiffID != "" {
 		s.adoptCached(ctx, &e)
 	}
 	var st state
@@ -132,7 +132,7 @@ func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, pare
 		if !ok {
 			return s.insert(ctx, tx, &st, kind, key, parent, opts, nil)
 		}
-		if parent == "" && hit.Digest != e.chain && !e.bottom() {
+		if parent == "" && hit.Digest != e.Chain && !e.Bottom() {
 			return s.insert(ctx, tx, &st, kind, key, parent, opts, &hit)
 		}
 		there, err = s.commitHit(ctx, tx, hit, key, &base, &e)
@@ -142,7 +142,7 @@ func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, pare
 		return nil, err
 	}
 	if there {
-		return nil, fmt.Errorf("target snapshot %s: %w", e.chain, errdefs.ErrAlreadyExists)
+		return nil, fmt.Errorf("target snapshot %s: %w", e.Chain, errdefs.ErrAlreadyExists)
 	}
 	m, err := s.mountsOf(ctx, &st)
 	if err != nil {
