@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/laminafs/lamina/test/bench/figures"
 )
 
 type config struct {
@@ -52,7 +54,7 @@ func (c *config) bench() error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }() // what is left is in a directory for it
-	r := &report{Machine: machine(work)}
+	r := &report{Machine: figures.Machine(work)}
 	for _, name := range strings.Split(c.corpora, ",") {
 		for _, form := range strings.Split(c.forms, ",") {
 			g, err := c.group(name, form, work)

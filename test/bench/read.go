@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"github.com/laminafs/lamina/test/bench/figures"
 )
 
 func medianRead(corpus, name string, rounds []read) read {
@@ -13,7 +15,7 @@ func medianRead(corpus, name string, rounds []read) read {
 		for i := range rounds {
 			v = append(v, value(&rounds[i]))
 		}
-		return median(v)
+		return figures.Median(v)
 	}
 	return read{
 		Corpus:    corpus,

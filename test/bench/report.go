@@ -3,12 +3,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
+
+	"github.com/laminafs/lamina/test/bench/figures"
 )
 
 type report struct {
@@ -28,15 +28,7 @@ func (r *report) write(prefix string) error {
 	}
 	r.summary(&md)
 	printReads(&md, r.Reads)
-	fmt.Print(md.String())
-	if err := os.WriteFile(prefix+".md", []byte(md.String()), 0o644); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(prefix+".json", append(b, '\n'), 0o644)
+	return figures.Write(prefix, md.String(), r)
 }
 
 func (g *group) print(w io.Writer) {
@@ -59,7 +51,7 @@ func (g *group) ratio(c *contender, value func(*run) float64) float64 {
 			v = append(v, value(&g.Contenders[0].Runs[i])/d)
 		}
 	}
-	return median(v)
+	return figures.Median(v)
 }
 
 func (c *contender) median(value func(*run) float64) float64 {
@@ -67,18 +59,7 @@ func (c *contender) median(value func(*run) float64) float64 {
 	for i := range c.Runs {
 		v = append(v, value(&c.Runs[i]))
 	}
-	return median(v)
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
+	return figures.Median(v)
 }
 
 // summary has one line per form: the ratios over the corpora.
@@ -119,5 +100,5 @@ func (r *report) summaryLine(w io.Writer, form, name string, corpora []string) {
 		}
 		fmt.Fprint(w, cell, "|")
 	}
-	fmt.Fprintf(w, " %.2f |\n", median(all))
+	fmt.Fprintf(w, " %.2f |\n", figures.Median(all))
 }

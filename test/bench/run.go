@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -125,22 +124,4 @@ func warm(path string) error {
 	defer f.Close()
 	_, err = io.Copy(io.Discard, struct{ io.Reader }{f})
 	return err
-}
-
-// machine describes where the figures come from.
-func machine(work string) string {
-	var u struct{ model, kernel string }
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for l := range strings.Lines(string(b)) {
-			if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == "model name" {
-				u.model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		u.kernel = strings.TrimSpace(string(b))
-	}
-	fs, _ := exec.Command("stat", "-f", "-c", "%T", work).Output()
-	return fmt.Sprintf("%d x %s, Linux %s, %s, %s", runtime.NumCPU(), u.model, u.kernel, strings.TrimSpace(string(fs)), runtime.Version())
 }

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/laminafs/lamina/test/bench/figures"
 	"github.com/laminafs/lamina/test/containerd/harness"
 )
 
@@ -71,7 +72,7 @@ func (c *config) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &report{Machine: machine(c.work), Rounds: c.rounds}
+	r := &report{Machine: figures.Machine(c.work), Rounds: c.rounds}
 	defer func() {
 		if e := r.write(c.out); e != nil && err == nil {
 			err = e

@@ -3,15 +3,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/laminafs/lamina/test/bench/figures"
 	"github.com/laminafs/lamina/test/containerd/harness"
 )
 
@@ -33,15 +29,7 @@ func (r *report) write(prefix string) error {
 	}
 	r.printStarts(&md)
 	r.printMemories(&md)
-	fmt.Print(md.String())
-	if err := os.WriteFile(prefix+".md", []byte(md.String()), 0o644); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(prefix+".json", append(b, '\n'), 0o644)
+	return figures.Write(prefix, md.String(), r)
 }
 
 func (g *group) print(w io.Writer) {
@@ -72,7 +60,7 @@ func medianOf(list []sample, value func(sample) float64) float64 {
 	for _, s := range list {
 		v = append(v, value(s))
 	}
-	return median(v)
+	return figures.Median(v)
 }
 
 func ratio(ours, theirs []sample, value func(sample) float64) float64 {
@@ -80,18 +68,7 @@ func ratio(ours, theirs []sample, value func(sample) float64) float64 {
 	for i := range min(len(ours), len(theirs)) {
 		v = append(v, value(ours[i])/value(theirs[i]))
 	}
-	return median(v)
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
+	return figures.Median(v)
 }
 
 func (r *report) printStarts(w io.Writer) {
@@ -102,7 +79,7 @@ func (r *report) printStarts(w io.Writer) {
 	fmt.Fprintln(w, "| | first ms | next ms | ours / this | mounts of a container | `ctr run --rm … true` ms |")
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|")
 	for _, s := range r.Starts {
-		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.2f | %d | %.0f |\n", s.Name, s.First, median(s.Warm), median(r.Starts[0].Warm)/median(s.Warm), s.Mounts, median(s.Run))
+		fmt.Fprintf(w, "| %s | %.1f | %.1f | %.2f | %d | %.0f |\n", s.Name, s.First, figures.Median(s.Warm), figures.Median(r.Starts[0].Warm)/figures.Median(s.Warm), s.Mounts, figures.Median(s.Run))
 	}
 	fmt.Fprintln(w)
 }
@@ -124,22 +101,4 @@ func (r *report) printMemories(w io.Writer) {
 
 func newImage(layers []harness.Layer) (*harness.Image, error) {
 	return harness.NewImage(layers, harness.TestConfig())
-}
-
-// machine says where this ran.
-func machine(dir string) string {
-	var u unix.Utsname
-	_ = unix.Uname(&u) // words only
-	model := "?"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(b), "model name"); ok {
-			line, _, _ := strings.Cut(rest, "\n")
-			model = strings.TrimSpace(strings.TrimLeft(line, "\t: "))
-		}
-	}
-	n := 0
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		n = strings.Count(string(b), "processor\t")
-	}
-	return fmt.Sprintf("Linux %s, %d × %s; fresh ext4 in a loop file, registry on the loopback interface.", unix.ByteSliceToString(u.Release[:]), n, model)
 }
