@@ -22,17 +22,25 @@ const openFile = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOE
 
 const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-func (r *reader) root(dir string, n *tree.Node) error {
-	f, err := openAt(unix.AT_FDCWD, dir, openDir&^unix.O_NOFOLLOW)
-	if err != nil {
-		return failDoing(dir, "open", err)
+// open opens the directory that everything is below, whose device counts as the file system; the caller closes it.
+func (r *reader) open(dir string) (f file, st unix.Stat_t, err error) {
+	if f, err = openAt(unix.AT_FDCWD, dir, openDir&^unix.O_NOFOLLOW); err != nil {
+		return f, st, failDoing(dir, "open", err)
 	}
-	defer f.close()
-	var st unix.Stat_t
 	if err := f.stat(&st); err != nil {
-		return failDoing(dir, "stat", err)
+		f.close()
+		return f, st, failDoing(dir, "stat", err)
 	}
 	r.dev = st.Dev
+	return f, st, nil
+}
+
+func (r *reader) root(dir string, n *tree.Node) error {
+	f, st, err := r.open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.close()
 	fill(n, &st)
 	if err := r.xattrs(f, n); err != nil {
 		return fail("", err)

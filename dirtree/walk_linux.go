@@ -29,16 +29,11 @@ type Visit struct {
 // several names. A file that grows is read as long as it was, one that shrinks is an error. Linux only.
 func Walk(dir string, o Options, fn func(Visit) error) error {
 	w := &walker{reader: newReader(nil, o), fn: fn, paths: map[inode]string{}}
-	f, err := openAt(unix.AT_FDCWD, dir, openDir&^unix.O_NOFOLLOW)
+	f, st, err := w.open(dir)
 	if err != nil {
-		return failDoing(dir, "open", err)
+		return err
 	}
 	defer f.close()
-	var st unix.Stat_t
-	if err := f.stat(&st); err != nil {
-		return failDoing(dir, "stat", err)
-	}
-	w.dev = st.Dev
 	n := new(tree.Node)
 	fill(n, &st)
 	if err := w.xattrs(f, n); err != nil {

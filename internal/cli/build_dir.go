@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
-	"io"
 
 	"github.com/laminafs/lamina/dirtree"
+	"github.com/laminafs/lamina/internal/convert"
 	"github.com/laminafs/lamina/mkfs"
-	"github.com/laminafs/lamina/tree"
 )
 
 // convertDir makes an image of a directory.
@@ -26,7 +24,7 @@ func (e *env) convertDir(j *buildJob, src *source, out *output, p *progress, r *
 	if err != nil {
 		return err
 	}
-	t, err := dirtree.Read(src.path, &cancelSpool{e.ctx, w}, o)
+	t, err := dirtree.Read(src.path, convert.Cancelled(e.ctx, w), o)
 	if err == nil && j.options.Edit != nil {
 		err = j.options.Edit(t)
 	}
@@ -35,18 +33,4 @@ func (e *env) convertDir(j *buildJob, src *source, out *output, p *progress, r *
 	}
 	r.Summary, err = w.Finish(t)
 	return err
-}
-
-// cancelSpool fails once the command is cancelled.
-type cancelSpool struct {
-	ctx   context.Context
-	spool tree.Spool
-}
-
-// Put implements tree.Spool.
-func (s *cancelSpool) Put(f tree.File, r io.Reader) (tree.Content, error) {
-	if s.ctx.Err() != nil {
-		return nil, context.Cause(s.ctx)
-	}
-	return s.spool.Put(f, r)
 }

@@ -44,7 +44,7 @@ func Dir(ctx context.Context, dir string, out mkfs.File, o DirOptions) (mkfs.Sum
 	if err != nil {
 		return mkfs.Summary{}, err
 	}
-	t, err := dirtree.Read(dir, &cancelled{ctx, w}, dirtree.Options{OneFileSystem: true, Warn: o.Warn})
+	t, err := dirtree.Read(dir, Cancelled(ctx, w), dirtree.Options{OneFileSystem: true, Warn: o.Warn})
 	if err == nil {
 		err = unbook(t)
 	}
@@ -87,7 +87,9 @@ func isBook(x tree.Xattr) bool {
 	return true
 }
 
-// cancelled is a spool that fails once ctx is cancelled.
+// Cancelled is spool until ctx is cancelled; then it fails with the cause.
+func Cancelled(ctx context.Context, spool tree.Spool) tree.Spool { return &cancelled{ctx, spool} }
+
 type cancelled struct {
 	ctx   context.Context
 	spool tree.Spool
