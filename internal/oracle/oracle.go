@@ -54,8 +54,8 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("oracle: %s: missing", what)
 }
 
-// NotInKernel ends the test because the running kernel was built without what: no set-up of a machine can
-// add it, so the test is skipped where a missing judge would be a failure, too.
+// NotInKernel ends the test because the running kernel was built without what, or refuses it to everybody
+// here, as user namespaces in a chroot: no set-up of a machine can add it, so the test is skipped where a missing judge would be a failure, too.
 func NotInKernel(t testing.TB, what string) {
 	t.Helper()
 	t.Skipf("oracle: %s: not in this kernel", what)
