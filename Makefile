@@ -101,6 +101,8 @@ layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounte
 containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry ## the tests with real daemons, against every version of containerd that we support (root; minutes)
 	tools/install-debs.sh $(TEST_DEBS)
 	LAMINA_CONTAINERD=$(subst $(space),$(comma),$(CONTAINERDS)) $(GO) test -count=1 -v -timeout 60m ./test/containerd
+	LAMINA_SUITES=1 $(GO) test -count=1 -v -timeout 30m -run ContainerdSuite ./internal/snapshotter
+	$(GO) -C examples/containerd build -o $(CACHE)/bin/containerd-lamina .
 
 crash: $(DAEMONS) ## 100 power cuts on each of ext4 and xfs, 200 kills under load, full disks, the order of syncs (root; an hour)
 	tools/install-debs.sh $(TEST_DEBS)
