@@ -84,6 +84,7 @@ func TestContainersSurviveARestartOfEveryDaemon(t *testing.T) {
 			if out != "mine\n3" {
 				t.Errorf("after %s the container reads %q", name, out)
 			}
+			s.reconnected()
 			if out := s.run(ref, "another", "busybox", "cat", "/n/last"); out != "3" {
 				t.Errorf("after %s a new container reads %q", name, out)
 			}

@@ -229,6 +229,16 @@ func (s *setup) eventually(what string, fn func() error) {
 	s.Fatalf("%s: %v", what, err)
 }
 
+// reconnected waits until containerd reaches the snapshotter again. If it asked while no daemon listened, and no socket of
+// systemd held its request, its gRPC client refuses for up to three seconds more.
+func (s *setup) reconnected() {
+	s.Helper()
+	s.eventually("containerd reaches "+s.name, func() error {
+		_, err := s.containerd.Ctr(s.ctx, "snapshots", "--snapshotter", s.name, "ls")
+		return err
+	})
+}
+
 // pid is the first process of a container.
 func (s *setup) pid(id string) string {
 	s.Helper()
