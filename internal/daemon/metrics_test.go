@@ -60,7 +60,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`lamina_requests_total{method="Stat",code="NotFound"} 1`, `lamina_requests_in_flight{method="Commit"} 1`,
+		`lamina_requests_total{code="NotFound",method="Stat"} 1`, `lamina_requests_in_flight{method="Commit"} 1`,
 		`lamina_requests_in_flight{method="Stat"} 0`, `lamina_store_events_total{kind="published"} 1`,
 		`lamina_store_event_bytes_total{kind="published"} 10`, `lamina_layer_bytes_total{how="converted"} 5`,
 		"lamina_store_mounts 2", "lamina_store_shared_bytes 100", "lamina_store_readable 1", `lamina_store_bytes{profile="a\"\\\n"} 7`, "process_resident_memory_bytes ",
