@@ -5,7 +5,7 @@ import "encoding/binary"
 // loop is the state of the loop over codes. It decodes while the next byte of the input is at limit or before,
 // and op is below room.
 type loop struct {
-	in     *[inputSize + inputPad]byte
+	in     []byte
 	pos    int // behind what is in bits
 	limit  int
 	buf    []byte

@@ -50,9 +50,9 @@ const (
 // Reader decodes gzip data of any number of members; zeros behind the last one are ignored.
 type Reader struct {
 	r   io.Reader
-	in  *[inputSize + inputPad]byte
-	pos int // next byte of in that is not in bits
-	end int // of what in holds
+	in  []byte // inputPad longer than what may be read into it, or what Decode was given
+	pos int    // next byte of in that is not in bits
+	end int    // of what in holds
 	eof bool
 
 	bits  uint64 // the next count bits of the input, the first one lowest; 0 above, but in codes
@@ -77,7 +77,7 @@ type Reader struct {
 
 // NewReader returns a Reader of r. It reads ahead, also behind the last member.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{r: r, in: new([inputSize + inputPad]byte)}
+	return &Reader{r: r, in: make([]byte, inputSize+inputPad)}
 }
 
 // Next decodes into buf, of MinBuffer bytes or more, and returns the part of it that holds the next bytes of

@@ -1,0 +1,102 @@
+package deflate
+
+import (
+	"bytes"
+	"compress/flate"
+	"io"
+	"testing"
+)
+
+// rawStream returns what compress/flate makes of data.
+func rawStream(t testing.TB, level int, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestDecodeGivesAnyPrefix(t *testing.T) {
+	for name, data := range samples(20000) {
+		for _, level := range []int{flate.NoCompression, 1, 9, flate.HuffmanOnly} {
+			in := rawStream(t, level, data)
+			for _, n := range []int{0, 1, 2, 3, 100, slack - 1, slack, slack + 1, 1000, 4096, 19999, 20000} {
+				checkDecode(t, in, data[:n])
+			}
+			if err := Decode(make([]byte, len(data)+1), in); err != io.ErrUnexpectedEOF {
+				t.Fatalf("%s, level %d: one byte more than there is: %v", name, level, err)
+			}
+		}
+	}
+}
+
+// checkDecode decodes in between bytes that must not change.
+func checkDecode(t testing.TB, in, want []byte) {
+	t.Helper()
+	check := func() {
+		const guard = 64
+		buf := bytes.Repeat([]byte{0xA5}, len(want)+2*guard)
+		if err := Decode(buf[guard:guard+len(want):guard+len(want)], in); err != nil {
+			t.Fatalf("%d bytes: %v", len(want), err)
+		}
+		if !bytes.Equal(buf[guard:guard+len(want)], want) {
+			t.Fatalf("%d bytes: other data", len(want))
+		}
+		if g := bytes.Repeat([]byte{0xA5}, guard); !bytes.Equal(buf[:guard], g) || !bytes.Equal(buf[guard+len(want):], g) {
+			t.Fatalf("%d bytes: bytes around dst changed", len(want))
+		}
+	}
+	check()
+	twin(check)
+}
+
+func TestDecodeOfEveryTruncation(t *testing.T) {
+	data := samples(3000)["any distance"]
+	for _, level := range []int{0, 6} {
+		in := rawStream(t, level, data)
+		need := 0 // bytes of in that hold all of data; the end of the block may need more
+		for need = len(in); Decode(make([]byte, len(data)), in[:need]) == nil; need-- {
+		}
+		if need < len(in)-8 {
+			t.Fatalf("%d of %d bytes are enough", need+1, len(in))
+		}
+		for n := range need {
+			if err := Decode(make([]byte, len(data)), in[:n:n]); err != io.ErrUnexpectedEOF {
+				t.Fatalf("cut at %d of %d: %v", n, len(in), err)
+			}
+		}
+	}
+}
+
+func FuzzDecodeRaw(f *testing.F) {
+	for _, data := range samples(600) {
+		f.Add(rawStream(f, 6, data), uint16(600))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, size uint16) {
+		want := make([]byte, size)
+		n, err := io.ReadFull(flate.NewReader(bytes.NewReader(in)), want)
+		if err == nil {
+			checkDecode(t, in, want)
+			return
+		}
+		run := func() {
+			got := make([]byte, size)
+			if err := Decode(got, in); err == nil {
+				t.Fatalf("decoded %d bytes, compress/flate %d", size, n)
+			}
+		}
+		run()
+		twin(run)
+		if n > 0 && size > 0 {
+			checkDecode(t, in, want[:n])
+		}
+	})
+}
