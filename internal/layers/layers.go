@@ -22,6 +22,7 @@ var table = map[string]row{
 	"verity":                 {0, true},
 	"internal/disk":          {0, false},
 	"internal/codec/deflate": {0, false},
+	"internal/codec/lz4":     {0, false},
 	"internal/codec/zstd":    {0, false},
 	"internal/durable":       {0, false},
 	"internal/mount":         {0, false},
