@@ -74,7 +74,10 @@ type Differ struct {
 	store   *store.Store
 	content content.Store
 	config  Config
-	flights flights
+	flights flights // by the digests of layers
+
+	rebuilds flights       // by the digests of the keys of blobs
+	slots    chan struct{} // has room for the rebuilds that work
 }
 
 // New returns a Differ that takes layers from cs and puts layers there. It needs no closing.
@@ -82,7 +85,7 @@ func New(s *store.Store, cs content.Store, c Config) (*Differ, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Differ{store: s, content: cs, config: c}, nil
+	return &Differ{store: s, content: cs, config: c, slots: make(chan struct{}, maxRebuilds)}, nil
 }
 
 func (d *Differ) observe(how How, mediaType string, bytes int64) {

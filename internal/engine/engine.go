@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
 
 	"github.com/laminafs/lamina/internal/differ"
 	"github.com/laminafs/lamina/internal/snapshotter"
@@ -17,6 +20,8 @@ type Engine struct {
 	Config      Config
 	Store       *store.Store
 	Snapshotter *snapshotter.Snapshotter
+
+	rebuilder atomic.Pointer[differ.Differ] // the first that NewDiffer made
 }
 
 // Open opens the store of a configuration, recovers it if no other process uses it, and puts a snapshotter on it.
@@ -29,11 +34,24 @@ func Open(ctx context.Context, c Config, observers ...func(store.Event)) (*Engin
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	sn, err := snapshotter.New(ctx, st, c.Snapshotter)
-	if err != nil {
+	e := &Engine{Config: c, Store: st}
+	c.Snapshotter.Rebuild = e.rebuild
+	if e.Snapshotter, err = snapshotter.New(ctx, st, c.Snapshotter); err != nil {
 		return nil, errors.Join(fmt.Errorf("engine: %w", err), st.Close())
 	}
-	return &Engine{Config: c, Store: st, Snapshotter: sn}, nil
+	return e, nil
+}
+
+// rebuild makes a blob again that is lost or damaged, from the content store of the differ.
+func (e *Engine) rebuild(ctx context.Context, k store.Key) error {
+	d := e.rebuilder.Load()
+	if d == nil {
+		return fmt.Errorf("engine: blob %s: damaged, and there is no content store to rebuild it from: %w", k, errdefs.ErrNotFound)
+	}
+	if _, ok := namespaces.Namespace(ctx); !ok {
+		ctx = namespaces.WithNamespace(ctx, namespace)
+	}
+	return d.Rebuild(ctx, k)
 }
 
 func all(observers []func(store.Event)) func(store.Event) {
@@ -48,7 +66,8 @@ func all(observers []func(store.Event)) func(store.Event) {
 }
 
 // NewDiffer returns a differ that takes layers from a content store and puts layers there. dir, if not "", is the
-// directory of that store: what is a file in it is read, and linked, as a file. observe may be nil.
+// directory of that store: what is a file in it is read, and linked, as a file. observe may be nil. From then on the
+// snapshotter rebuilds damaged blobs from that store.
 func (e *Engine) NewDiffer(cs content.Store, dir string, observe func(differ.Event)) (*differ.Differ, error) {
 	c := e.Config.Differ
 	c.Observe = observe
@@ -59,6 +78,7 @@ func (e *Engine) NewDiffer(cs content.Store, dir string, observe func(differ.Eve
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
+	e.rebuilder.CompareAndSwap(nil, d)
 	return d, nil
 }
 

@@ -30,7 +30,11 @@ func (s *Snapshotter) Commit(ctx context.Context, name, key string, opts ...snap
 }
 
 func (s *Snapshotter) commit(ctx context.Context, name, key string, opts []snapshots.Opt) error {
-	st, err := s.beforeCommit(ctx, name, key)
+	var st state
+	err := s.healing(ctx, func() (err error) {
+		st, err = s.beforeCommit(ctx, name, key)
+		return err
+	})
 	if err != nil {
 		return err
 	}

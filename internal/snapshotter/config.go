@@ -1,6 +1,7 @@
 package snapshotter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/laminafs/lamina/internal/store"
 )
 
 // Config of a Snapshotter; the zero value works. Keys that containerd's erofs snapshotter has as well
@@ -23,6 +26,11 @@ type Config struct {
 	LayerContentCaches []string `toml:"layer_content_caches"` // absolute paths of directories of finished blobs
 	MountMode          string   `toml:"mount_mode"`           // "host" (default) or "managed"
 	Quota              string   `toml:"quota"`                // "image" (default, the same as "ext4"), "xfs" or "project": what keeps an active snapshot to its size
+
+	// Rebuild, if set, makes the blob of a layer again that is lost or damaged, for all snapshots that refer to it; it is
+	// called outside of transactions, on any goroutine, with the context of who asked for the snapshot. It is an
+	// ErrNotFound that says what the user can do if there is nothing to make it of.
+	Rebuild func(context.Context, store.Key) error `toml:"-"`
 
 	// Observe, if set, is told of what the snapshotter went on without, on any goroutine.
 	Observe func(Event) `toml:"-"`
@@ -59,6 +67,7 @@ type parsed struct {
 	caches      []string
 	overlay     []string
 	observe     func(Event)
+	rebuild     func(context.Context, store.Key) error
 }
 
 // Validate reports everything that is wrong with a configuration, each with its reason; the error
@@ -116,7 +125,7 @@ func (c *Config) parse() (parsed, error) {
 		}
 	}
 	p.overlay = c.OvlMountOptions
-	p.observe = c.Observe
+	p.observe, p.rebuild = c.Observe, c.Rebuild
 	return p, errors.Join(errs...)
 }
 

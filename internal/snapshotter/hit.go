@@ -3,7 +3,6 @@ package snapshotter
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -35,28 +34,13 @@ func (s *Snapshotter) hit(tx *store.Tx, e *store.Extraction) (store.Blob, bool) 
 	return b, err == nil && s.isThere(b)
 }
 
-// isThere tells whether the files of a blob have the sizes on record. Who lost a file by hand gets it back
-// with the next pull.
-func (s *Snapshotter) isThere(b store.Blob) bool {
-	st, err := os.Stat(s.store.Path(b))
-	if err != nil || st.Size() != b.Size {
-		return false
-	}
-	for i, path := range s.store.DevicePaths(b) {
-		if st, err := os.Stat(path); err != nil || st.Size() != b.Devices[i].Size {
-			return false
-		}
-	}
-	return true
-}
-
 // commitHit makes the committed snapshot that a Prepare aims at. Its name follows from the parent and the
 // chain ID, so there is one for all namespaces of a containerd that share the parent. The last element
 // of the name is the chain ID, as in the names that containerd gives.
 func (s *Snapshotter) commitHit(ctx context.Context, tx *store.Tx, b store.Blob, key string, base *snapshots.Info, e *store.Extraction) (there bool, err error) {
 	name := targetName(base.Parent, e.Chain)
 	if id, info, _, err := storage.GetInfo(ctx, name); err == nil && info.Kind == snapshots.KindCommitted {
-		if _, err := blobOf(tx, id); err == nil {
+		if _, err := s.blobOf(tx, id); err == nil {
 			return true, nil
 		}
 		return true, tx.Link(id, b.Key) // the one it had is damaged

@@ -126,7 +126,7 @@ func (s *Snapshotter) lowers(ctx context.Context, st *state) ([]string, error) {
 	for i, b := range blobs {
 		var err error
 		if dirs[i], err = s.store.MountBlob(ctx, b); err != nil {
-			return nil, err
+			return nil, lost(b.Key, err)
 		}
 	}
 	return dirs, nil

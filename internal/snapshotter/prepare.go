@@ -32,7 +32,7 @@ type state struct {
 // the parent comes with Commit, the mount returned is read-only, which containerd 2.4 takes for a
 // finished layer, and older versions unpack into its upper directory, which is then ignored.
 func (s *Snapshotter) Prepare(ctx context.Context, key, parent string, opts ...snapshots.Opt) ([]mount.Mount, error) {
-	m, err := s.create(ctx, snapshots.KindActive, key, parent, opts)
+	m, err := s.createHealed(ctx, snapshots.KindActive, key, parent, opts)
 	if err != nil {
 		return nil, fmt.Errorf("snapshotter: prepare %q: %w", key, err)
 	}
@@ -41,7 +41,7 @@ func (s *Snapshotter) Prepare(ctx context.Context, key, parent string, opts ...s
 
 // View implements snapshots.Snapshotter.
 func (s *Snapshotter) View(ctx context.Context, key, parent string, opts ...snapshots.Opt) ([]mount.Mount, error) {
-	m, err := s.create(ctx, snapshots.KindView, key, parent, opts)
+	m, err := s.createHealed(ctx, snapshots.KindView, key, parent, opts)
 	if err != nil {
 		return nil, fmt.Errorf("snapshotter: view %q: %w", key, err)
 	}
@@ -51,15 +51,18 @@ func (s *Snapshotter) View(ctx context.Context, key, parent string, opts ...snap
 // Mounts implements snapshots.Snapshotter. After a restart, or a crash, of this process or of the machine it
 // makes what is missing.
 func (s *Snapshotter) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
-	var st state
-	err := s.store.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		st, err = s.load(ctx, tx, key)
+	var m []mount.Mount
+	err := s.healing(ctx, func() error {
+		var st state
+		err := s.store.View(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			st, err = s.load(ctx, tx, key)
+			return err
+		})
+		if err == nil {
+			m, err = s.mountsOf(ctx, &st)
+		}
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("snapshotter: mounts of %q: %w", key, err)
-	}
-	m, err := s.mountsOf(ctx, &st)
 	if err != nil {
 		return nil, fmt.Errorf("snapshotter: mounts of %q: %w", key, err)
 	}
@@ -82,10 +85,7 @@ func (s *Snapshotter) loadSnapshot(ctx context.Context, tx *store.Tx, key string
 		return st, err
 	}
 	for _, id := range snap.ParentIDs {
-		b, err := blobOf(tx, id)
-		if errdefs.IsNotFound(err) {
-			return st, fmt.Errorf("a layer is lost or damaged, remove the image and pull it again: %w", err)
-		}
+		b, err := s.blobOf(tx, id)
 		if err != nil {
 			return st, err
 		}
@@ -95,7 +95,7 @@ func (s *Snapshotter) loadSnapshot(ctx context.Context, tx *store.Tx, key string
 	if k, ok := tx.LinkOf(snap.ID); ok && k.Profile != store.ProfileDir {
 		b, err := tx.Blob(k)
 		if err != nil {
-			return st, fmt.Errorf("layer: %w", err)
+			return st, fmt.Errorf("layer: %w", lost(k, err))
 		}
 		st.own = &b
 	}
@@ -105,7 +105,16 @@ func (s *Snapshotter) loadSnapshot(ctx context.Context, tx *store.Tx, key string
 	return st, err
 }
 
-// create makes an active snapshot or a view.
+// createHealed is create on layers whose blobs are rebuilt where that is needed.
+func (s *Snapshotter) createHealed(ctx context.Context, kind snapshots.Kind, key, parent string, opts []snapshots.Opt) (m []mount.Mount, err error) {
+	err = s.healing(ctx, func() error {
+		m, err = s.create(ctx, kind, key, parent, opts)
+		return err
+	})
+	return m, err
+}
+
+// create makes an active snapshot or a view, or leaves nothing.
 func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, parent string, opts []snapshots.Opt) ([]mount.Mount, error) {
 	base := snapshots.Info{Parent: parent}
 	for _, o := range opts {

@@ -117,33 +117,26 @@ func (s *Snapshotter) Capabilities() []string {
 // Root is the directory of the store.
 func (s *Snapshotter) Root() string { return s.store.Root }
 
-// Stat implements snapshots.Snapshotter. A committed snapshot whose blob is lost or damaged is an
-// ErrNotFound, so that clients unpack the layer again.
+// Stat implements snapshots.Snapshotter. A committed snapshot whose blob is lost or damaged gets it rebuilt; if that
+// cannot be, it is an ErrNotFound.
 func (s *Snapshotter) Stat(ctx context.Context, key string) (info snapshots.Info, err error) {
-	err = s.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
-		var id string
-		if id, info, _, err = storage.GetInfo(ctx, key); err != nil {
+	err = s.healing(ctx, func() error {
+		return s.store.View(ctx, func(ctx context.Context, tx *store.Tx) error {
+			var id string
+			if id, info, _, err = storage.GetInfo(ctx, key); err != nil {
+				return err
+			}
+			if info.Kind != snapshots.KindCommitted {
+				return nil
+			}
+			_, err = s.blobOf(tx, id)
 			return err
-		}
-		if info.Kind != snapshots.KindCommitted {
-			return nil
-		}
-		_, err = blobOf(tx, id)
-		return err
+		})
 	})
 	if err != nil {
 		return snapshots.Info{}, fmt.Errorf("snapshotter: stat %q: %w", key, err)
 	}
 	return info, nil
-}
-
-// blobOf returns the blob that a committed snapshot refers to: ErrNotFound if it is lost or damaged.
-func blobOf(tx *store.Tx, id string) (store.Blob, error) {
-	k, ok := tx.LinkOf(id)
-	if !ok {
-		return store.Blob{}, fmt.Errorf("snapshot %s has no blob: %w", id, errdefs.ErrNotFound)
-	}
-	return tx.Blob(k)
 }
 
 // Update implements snapshots.Snapshotter.
