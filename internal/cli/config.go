@@ -114,7 +114,7 @@ func (e *env) checkConfig(path string, asJSON bool) error {
 	} else {
 		err = nil
 		for _, p := range problems {
-			fmt.Fprintln(e.stdout, oneLine(path+":"+p.String()))
+			fmt.Fprintln(e.stdout, oneLine(p.In(path)))
 		}
 		if len(problems) == 0 {
 			fmt.Fprintf(e.stdout, "%s: no problem\n", path)

@@ -42,7 +42,7 @@ var exitTable = []struct {
 	{"0", "done"},
 	{"1", "the system refused something: no space, no permission, an I/O error"},
 	{"2", "usage: an unknown flag, a missing argument, options that contradict each other"},
-	{"3", "corrupt: an image, a layer or an archive is not what its format or its digest says; for check: there are findings"},
+	{"3", "corrupt: an image, a layer or an archive is not what its format or its digest says, or a configuration has problems; for check: there are findings"},
 	{"4", "not supported: valid, but lamina or this kernel cannot do it; for check: nothing wrong was found, but not all could be checked"},
 	{"5", "not found: a file, or a path inside an image, does not exist"},
 	{"125", "run: the container could not be started, whatever the reason: also if the image is missing, corrupt or not supported"},
@@ -90,6 +90,7 @@ func exitCode(err error) int {
 	var usage *usageError
 	var sig *signalError
 	var digest *convert.DigestError
+	var config *engine.ConfigError
 	switch {
 	case err == nil:
 		return exitOK
@@ -99,7 +100,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &sig):
 		return exitSignal + signalNumber(sig.sig)
-	case errors.As(err, &digest):
+	case errors.As(err, &digest), errors.As(err, &config):
 		return exitCorrupt
 	case errors.Is(err, context.Canceled):
 		return exitFailure

@@ -35,7 +35,8 @@ fetched. A pull that was interrupted goes on where it stopped.
 
 IMAGE is a name as docker has them: debian, quay.io/team/app:v1, host:5000/app@sha256:... . Mirrors and certificates come
 from the hosts.toml files below /etc/lamina/certs.d and /etc/containerd/certs.d, credentials from docker's
-config.json and its credential helpers. Registries on loopback addresses are asked by plain HTTP.
+config.json and its credential helpers. Registries on loopback addresses may speak plain HTTP, all others HTTPS only,
+unless their hosts.toml has an http:// URL.
 
 Users other than root pull into a store of their own.`
 

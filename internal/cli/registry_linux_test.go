@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,10 +53,11 @@ func registryProgram(t *testing.T) string {
 	return path
 }
 
-// startRegistry starts a registry whose address is in a variable: registry VAR. Before it is a door that counts
-// requests and can be told to misbehave: see door.
+// startRegistry starts a registry whose address is in a variable: registry VAR [tls] [password]. Before it is a door that
+// counts requests and can be told to misbehave: see door. With tls the door speaks HTTPS, and its certificate is in
+// VAR.pem; with password only the user "anna" with the password "secret" may come in.
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "registry VAR")
+	need(ts, !neg && len(args) > 0, "registry VAR [tls] [password]")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	addr := l.Addr().String()
@@ -61,8 +65,14 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs("registry-" + args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
 	config := filepath.Join(dir, "config.yml")
-	ts.Check(os.WriteFile(config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
-		"storage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), addr), 0o600))
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
+		"storage:\n  filesystem: {rootdirectory: %q}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), addr)
+	if slices.Contains(args, "password") {
+		passwords := filepath.Join(dir, "htpasswd")
+		ts.Check(os.WriteFile(passwords, []byte(annasPassword), 0o600))
+		text += fmt.Sprintf("auth:\n  htpasswd: {realm: test, path: %q}\n", passwords)
+	}
+	ts.Check(os.WriteFile(config, []byte(text), 0o600))
 	cmd := exec.Command(ts.Getenv("REGISTRY"), "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	ts.Check(cmd.Start())
@@ -81,15 +91,31 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	openDoor(ts, args[0], addr, slices.Contains(args, "tls"))
+}
+
+// annasPassword is a line of htpasswd: "secret", by bcrypt.
+const annasPassword = "anna:$2b$04$NTiOzZAaVfN.0.uRtfyy3O6xM/4TOqr0TKgDUIbx4OB1N/aC1gyJm\n"
+
+// openDoor makes the door before the registry at addr.
+func openDoor(ts *testscript.TestScript, name, addr string, secure bool) {
 	d := &door{}
 	d.ReverseProxy = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
 	d.ErrorLog = log.New(io.Discard, "", 0)
 	d.ModifyResponse = d.modify
 	d.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	s := httptest.NewServer(d)
+	s := httptest.NewUnstartedServer(d)
+	s.Config.ErrorLog = d.ErrorLog // of those who do not trust its certificate
+	if secure {
+		s.StartTLS()
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs(name+".pem"), text, 0o600))
+	} else {
+		s.Start()
+	}
 	ts.Defer(s.Close)
-	host := strings.TrimPrefix(s.URL, "http://")
-	ts.Setenv(args[0], host)
+	_, host, _ := strings.Cut(s.URL, "://")
+	ts.Setenv(name, host)
 	doors.Store(host, d)
 }
 
@@ -100,10 +126,11 @@ var doors sync.Map
 type door struct {
 	*httputil.ReverseProxy
 
-	mu    sync.Mutex // guards all below
-	blobs int        // GETs of blobs, but for configs
-	bytes int64      // of these
-	cut   int64      // give no more bytes of blobs than this; 0: all
+	mu    sync.Mutex      // guards all below
+	asked []*http.Request // since the last reset
+	blobs int             // GETs of blobs, but for configs
+	bytes int64           // of these
+	cut   int64           // give no more bytes of blobs than this; 0: all
 	slow  time.Duration
 	other map[string]string // what is served in place of something whose path ends so
 }
@@ -111,6 +138,7 @@ type door struct {
 // ServeHTTP implements http.Handler.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
+	d.asked = append(d.asked, r.Clone(context.Background()))
 	for suffix, file := range d.other {
 		if strings.HasSuffix(r.URL.Path, suffix) || isOfFile(r.URL.Path, file) {
 			d.mu.Unlock()
@@ -119,6 +147,9 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	d.mu.Unlock()
+	if r.TLS != nil {
+		r.Header.Set("X-Forwarded-Proto", "https") // the registry says where uploads go
+	}
 	d.ReverseProxy.ServeHTTP(w, r)
 }
 
@@ -180,10 +211,12 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// doorCommand talks to a door: door HOST reset | cut N | slow DURATION | instead SUFFIX FILE | fetched N [BYTES].
-// fetched wants N layers, and no more than BYTES of them, to have been asked for since the last reset.
+// doorCommand talks to a door: door HOST reset | cut N | slow DURATION | instead SUFFIX FILE | fetched N [BYTES] |
+// asked METHOD | header NAME VALUE. fetched wants N layers, and no more than BYTES of them, to have been asked for since
+// the last reset; asked wants a request with the method, "! door HOST asked ”" that there was none at all; header
+// wants every request to have had the header.
 func doorCommand(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) > 1, "door HOST COMMAND ...")
+	need(ts, len(args) > 1 && (!neg || args[1] == "asked"), "door HOST COMMAND ...")
 	v, ok := doors.Load(args[0])
 	need(ts, ok, "door HOST: a registry of this script")
 	d := v.(*door)
@@ -196,7 +229,7 @@ func doorCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[1] {
 	case "reset":
-		d.blobs, d.bytes, d.cut, d.slow, d.other = 0, 0, 0, 0, nil
+		d.asked, d.blobs, d.bytes, d.cut, d.slow, d.other = nil, 0, 0, 0, 0, nil
 	case "cut":
 		d.cut = number(2)
 	case "slow":
@@ -211,6 +244,15 @@ func doorCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "fetched":
 		if int64(d.blobs) != number(2) || len(args) > 3 && d.bytes > number(3) {
 			ts.Fatalf("%d layers, %d bytes were fetched", d.blobs, d.bytes)
+		}
+	case "asked":
+		of := func(r *http.Request) bool { return args[2] == "" || r.Method == args[2] }
+		if slices.ContainsFunc(d.asked, of) == neg {
+			ts.Fatalf("%d requests, %v with %q", len(d.asked), neg, args[2])
+		}
+	case "header":
+		if len(d.asked) == 0 || slices.ContainsFunc(d.asked, func(r *http.Request) bool { return r.Header.Get(args[2]) != args[3] }) {
+			ts.Fatalf("%d requests, not all with %s: %s", len(d.asked), args[2], args[3])
 		}
 	default:
 		ts.Fatalf("door: %s", args[1])

@@ -79,7 +79,7 @@ func readDockerConfig(path string) (*dockerConfig, error) {
 		return nil, fmt.Errorf("engine: %s: %d bytes, more than %d", path, len(b), maxDockerConfig)
 	}
 	if err := json.Unmarshal(b, c); err != nil {
-		return nil, fmt.Errorf("engine: %s: %w", path, err)
+		return nil, &ConfigError{path, []Problem{{Why: err.Error()}}}
 	}
 	return c, nil
 }

@@ -37,6 +37,14 @@ func (p Problem) String() string {
 	return s
 }
 
+// In is a problem behind the name of its file, as compilers write it.
+func (p Problem) In(file string) string {
+	if p.Line == 0 {
+		return file + ": " + p.String()
+	}
+	return file + ":" + p.String()
+}
+
 // ConfigError is all that is wrong with a configuration file.
 type ConfigError struct {
 	File     string
@@ -47,7 +55,7 @@ type ConfigError struct {
 func (c *ConfigError) Error() string {
 	lines := make([]string, len(c.Problems))
 	for i, p := range c.Problems {
-		lines[i] = c.File + ":" + p.String()
+		lines[i] = p.In(c.File)
 	}
 	return "config: " + strings.Join(lines, "; ")
 }

@@ -58,7 +58,7 @@ func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComp
 		return Image{}, fmt.Errorf("the registry has no such image: %w", errdefs.ErrNotFound)
 	}
 	if err != nil {
-		return Image{}, err
+		return Image{}, ofRegistry(err)
 	}
 	f, err := r.Fetcher(ctx, name)
 	if err != nil {
@@ -73,7 +73,7 @@ func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComp
 			return Image{}, err
 		}
 	}
-	t := &transfer{Local: l, source: f.Fetch, labels: sourceLabels(name), watch: o.Watch}
+	t := &transfer{Local: l, source: fetchBy(f), labels: sourceLabels(name), watch: o.Watch}
 	if t.watch == nil {
 		t.watch = nobody{}
 	}
@@ -88,9 +88,17 @@ func (l *Local) knownOr(f remotes.Fetcher) open {
 	return func(ctx context.Context, d v1.Descriptor) (r io.ReadCloser, err error) {
 		r, err = l.fromContent(ctx, d)
 		if errdefs.IsNotFound(err) {
-			r, err = f.Fetch(ctx, d)
+			r, err = fetchBy(f)(ctx, d)
 		}
 		return r, err
+	}
+}
+
+// fetchBy opens what a registry has.
+func fetchBy(f remotes.Fetcher) open {
+	return func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+		r, err := f.Fetch(ctx, d)
+		return r, ofRegistry(err)
 	}
 }
 

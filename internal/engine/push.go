@@ -72,7 +72,7 @@ func (l *Local) push(ctx context.Context, im Image, name string, o PushOptions) 
 	limit := semaphore.NewWeighted(int64(max(1, l.Config.Registry.MaxConcurrentUploads)))
 	err = remotes.PushContent(l.named(ctx), pusher, target, provider, limit, pick, nil)
 	if err != nil {
-		return target, fmt.Errorf("engine: %w", err)
+		return target, fmt.Errorf("engine: %w", ofRegistry(err))
 	}
 	return target, nil
 }
@@ -291,7 +291,7 @@ func (l *Local) fetchFrom(ctx context.Context, repo string, d v1.Descriptor, lab
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	src, err := f.Fetch(ctx, d)
+	src, err := fetchBy(f)(ctx, d)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
@@ -38,7 +36,7 @@ func Familiar(name string) string {
 }
 
 // resolver returns what talks to registries: mirrors from hosts.toml, credentials from docker's config.json,
-// plain HTTP for loopback addresses.
+// plain HTTP for loopback addresses that do not speak HTTPS.
 func (l *Local) resolver(ctx context.Context) (remotes.Resolver, error) {
 	auth, err := readDockerConfig(dockerConfigPath())
 	if err != nil {
@@ -68,23 +66,4 @@ func (l *Local) resolver(ctx context.Context) (remotes.Resolver, error) {
 		Headers: http.Header{"User-Agent": {userAgent}},
 		Tracker: l.tracker,
 	}), nil
-}
-
-// hostDirs looks for the directory of a host, with its hosts.toml or certificates, in a list of directories.
-func hostDirs(list string) func(string) (string, error) {
-	var all []func(string) (string, error)
-	for _, dir := range filepath.SplitList(list) {
-		if dir = strings.TrimSpace(dir); dir != "" {
-			all = append(all, dockerconfig.HostDirFromRoot(dir))
-		}
-	}
-	return func(host string) (string, error) {
-		for _, in := range all {
-			dir, err := in(host)
-			if err == nil || !errdefs.IsNotFound(err) {
-				return dir, err
-			}
-		}
-		return "", fmt.Errorf("engine: %s: no directory for the host: %w", host, errdefs.ErrNotFound)
-	}
 }
