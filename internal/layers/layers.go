@@ -18,14 +18,15 @@ type row struct {
 
 // table is the packages by their path below the module.
 var table = map[string]row{
-	"tree":                   {0, true},
-	"verity":                 {0, true},
-	"internal/disk":          {0, false},
-	"internal/codec/deflate": {0, false},
-	"internal/codec/lz4":     {0, false},
-	"internal/codec/zstd":    {0, false},
-	"internal/durable":       {0, false},
-	"internal/mount":         {0, false},
+	"tree":                     {0, true},
+	"verity":                   {0, true},
+	"internal/disk":            {0, false},
+	"internal/codec/deflate":   {0, false},
+	"internal/codec/lz4":       {0, false},
+	"internal/codec/microlzma": {0, false},
+	"internal/codec/zstd":      {0, false},
+	"internal/durable":         {0, false},
+	"internal/mount":           {0, false},
 
 	"tartree":         {1, true},
 	"dirtree":         {1, true},

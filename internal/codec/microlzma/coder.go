@@ -1,0 +1,63 @@
+package microlzma
+
+import "encoding/binary"
+
+// coder is the range decoder: a value that the loop keeps in registers.
+type coder struct {
+	rng, code uint32
+	pos       int // next byte of the input
+}
+
+// startCoder takes the first bytes of a stream of rangeBytes or more.
+func startCoder(src []byte) coder {
+	return coder{rng: 1<<32 - 1, code: binary.BigEndian.Uint32(src[1:]), pos: rangeBytes}
+}
+
+// normal makes the range large enough for a bit.
+func (c coder) normal(in []byte) coder {
+	if c.rng < topValue {
+		c.rng <<= 8
+		c.code = c.code<<8 | uint32(in[c.pos])
+		c.pos++
+	}
+	return c
+}
+
+// bit decodes a bit of probability p. It suits bits that can be foretold.
+func (c coder) bit(p *uint16, in []byte) (coder, bool) {
+	if c.rng < topValue {
+		c.rng <<= 8
+		c.code = c.code<<8 | uint32(in[c.pos])
+		c.pos++
+	}
+	v := uint32(*p)
+	bound := c.rng >> probBits * v
+	if c.code < bound {
+		*p = uint16(v + (1<<probBits-v)>>probMove)
+		c.rng = bound
+		return c, false
+	}
+	*p = uint16(v - v>>probMove)
+	c.rng -= bound
+	c.code -= bound
+	return c, true
+}
+
+// node decodes a bit of probability p into a tree's node: 2*m or 2*m+1. It has no branches on the bit, since those of
+// literals and lengths cannot be foretold.
+func (c coder) node(p *uint16, m uint32, in []byte) (coder, uint32) {
+	if c.rng < topValue {
+		c.rng <<= 8
+		c.code = c.code<<8 | uint32(in[c.pos])
+		c.pos++
+	}
+	v := uint32(*p)
+	bound := c.rng >> probBits * v
+	d := int64(c.code) - int64(bound)
+	zero := uint32(d >> 63) // all ones if the bit is 0
+	c.code = uint32(d) + bound&zero
+	c.rng -= bound
+	c.rng += (bound - c.rng) & zero
+	*p = uint16(v - uint32(int32(v-zero&(1<<probBits-1<<probMove+1))>>probMove))
+	return c, m<<1 + 1 + zero
+}
