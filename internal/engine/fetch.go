@@ -96,10 +96,17 @@ func (t *transfer) layer(ctx context.Context, i int, l layer) (string, error) {
 		return "there", err
 	}
 	_, err = t.content.Info(t.named(ctx), l.desc.Digest)
-	switch {
-	case err == nil:
-		return "converted", t.fromDisk(ctx, i, l)
-	case errdefs.IsNotFound(err):
+	if err == nil {
+		if err = t.fromDisk(ctx, i, l); err == nil {
+			return "converted", nil
+		}
+		if errdefs.IsNotFound(err) { // the record is here, the file is lost
+			if err := t.content.Delete(t.named(ctx), l.desc.Digest); err != nil {
+				return "", err
+			}
+		}
+	}
+	if errdefs.IsNotFound(err) {
 		return "fetched", t.fromSource(ctx, i, l)
 	}
 	return "", err
