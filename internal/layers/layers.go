@@ -30,29 +30,31 @@ var table = map[string]row{
 
 	"tartree":         {1, true},
 	"dirtree":         {1, true},
-	"internal/image":  {1, false},
+	"internal/zmap":   {1, false},
 	"internal/bundle": {0, false},
 	"internal/oci":    {1, false},
 	"internal/store":  {1, false},
 
-	"erofs": {2, true},
-	"mkfs":  {2, true},
+	"internal/image": {2, false},
 
-	"fsck": {3, true},
+	"erofs": {3, true},
+	"mkfs":  {3, true},
 
-	"internal/convert": {4, false},
+	"fsck": {4, true},
 
-	"internal/snapshotter": {5, false},
-	"internal/differ":      {5, false},
+	"internal/convert": {5, false},
 
-	"internal/engine": {6, false},
-	"internal/daemon": {6, false},
-	"internal/doctor": {6, false},
+	"internal/snapshotter": {6, false},
+	"internal/differ":      {6, false},
 
-	"internal/cli": {7, false},
-	"plugin":       {7, false}, // public, but only containerd's own modules can use it
+	"internal/engine": {7, false},
+	"internal/daemon": {7, false},
+	"internal/doctor": {7, false},
 
-	"cmd/lamina": {8, false},
+	"internal/cli": {8, false},
+	"plugin":       {8, false}, // public, but only containerd's own modules can use it
+
+	"cmd/lamina": {9, false},
 }
 
 // publicModules are the third-party modules that public packages and all below them may import.
