@@ -29,6 +29,15 @@ func endLiterals(n int) int { return max(lastLiterals, matchLimit-n) }
 // The match must obey the rules of the end with respect to src: start+matchLimit, start+n+lastLiterals <= len(src).
 func (b *block) sequence(start, offset, n int) bool {
 	literals := start - b.anchor
+	if literals <= 14 && n <= 14+minMatch && b.room() > 1+16+2+1+matchLimit && b.anchor+16 <= len(b.src) {
+		dst, at := b.dst, b.n
+		store8(dst, at, byte(literals<<4|(n-minMatch)))
+		copy16(dst, at+1, b.src, b.anchor)
+		store16(dst, at+1+literals, uint16(offset))
+		b.n += 1 + literals + 2
+		b.anchor = start + n
+		return true
+	}
 	room := b.room() - (1 + lengthSize(literals) + literals + 2)
 	if room < lengthSize(n-minMatch)+1+endLiterals(n) {
 		if n = longestMatch(room, n); n < minMatch {

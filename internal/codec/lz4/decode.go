@@ -14,10 +14,10 @@ func (e *CorruptError) Error() string {
 
 const (
 	// dstMargin is what a round of the fast loop may write behind its sequence: the rest of a copy by 32 bytes.
-	dstMargin = 32
+	dstMargin = 64
 	// srcMargin is what a round of the fast loop may read behind its literals: 32 bytes of a copy, or the offset and
 	// a byte of length.
-	srcMargin = 32
+	srcMargin = 64
 	// lengthBound ends the reading of lengths that no buffer has, before they overflow 32 bits.
 	lengthBound = 1 << 30
 )
@@ -36,7 +36,7 @@ func Decode(dst, src []byte) error {
 func decodeFast(dst, src []byte) (d, s int) {
 	dEnd, sEnd := len(dst)-dstMargin, len(src)-srcMargin
 	for d < dEnd && s < sEnd {
-		token := int(src[s])
+		token := int(load8(src, s))
 		from, to := s+1, d // of the sequence that is being decoded
 		n := token >> 4
 		if n == 15 {
@@ -46,25 +46,35 @@ func decodeFast(dst, src []byte) (d, s int) {
 			}
 			copyWide(dst, to, src, from, n)
 		} else {
-			if sEnd-from < 0 {
-				return d, s
-			}
 			copy16(dst, to, src, from)
 		}
 		from, to = from+n, to+n
 
 		offset := int(load16(src, from))
 		from += 2
-		n = token & 15
-		if n == 15 {
-			n, from = moreLength(n, src, from)
-		}
-		n += minMatch
-		if uint(offset-1) >= uint(to) || n > dEnd-to {
+		if uint(offset-1) >= uint(to) {
 			return d, s
 		}
-		copyMatch(dst, to, offset, n)
+		n = token&15 + minMatch
+		if n < 15+minMatch && offset >= 16 {
+			copy16(dst, to, dst, to-offset)
+			store16(dst, to+16, load16(dst, to+16-offset))
+			d, s = to+n, from
+			continue
+		}
+		if n == 15+minMatch {
+			n, from = moreLength(n, src, from)
+			if n > dEnd-to {
+				return d, s
+			}
+		}
 		d, s = to+n, from
+		switch {
+		case offset >= 16:
+			copyWide(dst, to, dst, to-offset, n)
+		default:
+			copyNear(dst, to, offset, n)
+		}
 	}
 	return d, s
 }

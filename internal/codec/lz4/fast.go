@@ -1,7 +1,5 @@
 package lz4
 
-import "math"
-
 const (
 	fastBits = 13
 	// fastSkip: every so many positions without a match (as a power of two), the step to the next one grows by a byte.
@@ -10,64 +8,53 @@ const (
 
 // fast is the search of the fast encoder: one candidate, the last position whose 5 bytes have the same hash.
 type fast struct {
-	// table has positions of the input, base added. What is below base is from inputs before and counts as nothing, so
-	// there is no need to clear the table for each of them.
-	table [1 << fastBits]uint32
-	base  uint32
+	// table has the low 16 bits of positions: two that are 64 KiB apart look the same, but then their bytes are compared
+	// anyway, and a table that stays in the fastest cache is worth more.
+	table [1 << fastBits]uint16
 }
-
-func newFast() *fast { return &fast{base: 1} }
 
 // hash5 returns the hash of the lowest 5 bytes of v.
 func hash5(v uint64) uint32 { return uint32(v << 24 * 889523592379 >> (64 - fastBits)) }
 
-// restart makes everything that is in the table count as nothing, for an input of n bytes.
-func (f *fast) restart(used, n int) {
-	if uint64(f.base)+uint64(used)+uint64(n) > math.MaxUint32 {
-		*f = fast{base: 1}
-		return
-	}
-	f.base += uint32(used)
-}
-
 // encode fills b.
 func (f *fast) encode(b *block, maxDistance int) {
+	clear(f.table[:])
 	src := b.src
 	limit := len(src) - matchLimit // of the start of a match
-	f.restart(0, len(src))
 	pos := 0
-	defer func() { f.base += uint32(pos) + 1 }()
 	for {
-		from, ok := 0, false
 		end := min(limit, b.anchor+b.room()) // literals up to here would fill the block
-		for tries := 1 << fastSkip; pos <= end; tries++ {
-			h := hash5(load64(src, pos))
-			entry := f.table[h]
-			f.table[h] = f.base + uint32(pos)
-			if entry >= f.base {
-				from = int(entry - f.base)
-				if pos-from <= maxDistance && load32(src, from) == load32(src, pos) {
-					ok = true
-					break
-				}
-			}
-			pos += tries >> fastSkip
-		}
-		if !ok {
+		start, distance := f.find(src, pos, end, uint32(maxDistance))
+		if distance == 0 {
 			b.finish()
 			return
 		}
-		start := pos
-		for start > b.anchor && from > 0 && src[start-1] == src[from-1] {
-			start, from = start-1, from-1
-		}
-		n := matchLength(src, from, start, len(src)-lastLiterals)
-		if !b.sequence(start, start-from, n) {
-			return
+		from := start - distance
+		n := matchLength(src, from, start, limit+matchLimit-lastLiterals)
+		for start > b.anchor && from > 0 && load8(src, start-1) == load8(src, from-1) {
+			start, from, n = start-1, from-1, n+1
 		}
 		pos = start + n
+		if !b.sequence(start, distance, n) {
+			return
+		}
 		if pos <= limit {
-			f.table[hash5(load64(src, pos-2))] = f.base + uint32(pos-2)
+			f.table[hash5(load64(src, pos-2))] = uint16(pos - 2)
 		}
 	}
+}
+
+// find returns the first match that starts at pos or behind, up to end; without one the distance is 0.
+func (f *fast) find(src []byte, pos, end int, maxDistance uint32) (start, distance int) {
+	for tries := 1 << fastSkip; pos <= end; tries++ {
+		v := load64(src, pos)
+		entry := &f.table[hash5(v)]
+		distance := uint32(uint16(pos) - *entry)
+		*entry = uint16(pos)
+		if load32(src, pos-int(distance)) == uint32(v) && distance-1 < maxDistance {
+			return pos, int(distance)
+		}
+		pos += tries >> fastSkip
+	}
+	return pos, 0
 }

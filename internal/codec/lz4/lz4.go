@@ -58,7 +58,7 @@ func NewEncoder(o Options) (*Encoder, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	return &Encoder{opts: o, fast: newFast()}, nil
+	return &Encoder{opts: o, fast: new(fast)}, nil
 }
 
 // FitDst encodes the longest prefix of src that it can fit into dst as one block: dst[:written] is decoded to

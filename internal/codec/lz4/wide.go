@@ -10,26 +10,20 @@ func copyWide(dst []byte, d int, src []byte, s, n int) {
 	}
 }
 
-// copyMatch copies n bytes from dst[d-offset:] to dst[d:], bytes that it has written among them, and writes up to 31
-// bytes more.
-func copyMatch(dst []byte, d, offset, n int) {
+// copyNear copies n bytes from dst[d-offset:] to dst[d:], bytes that it has written among them: offset is below 16. It
+// writes up to 7 bytes more.
+func copyNear(dst []byte, d, offset, n int) {
 	end := d + n
-	switch {
-	case offset >= 16:
-		for ; d < end; d += 32 {
-			copy16(dst, d, dst, d-offset)
-			copy16(dst, d+16, dst, d+16-offset)
-		}
-	case offset >= 8:
+	if offset >= 8 {
 		for ; d < end; d += 8 {
 			store64(dst, d, load64(dst, d-offset))
 		}
-	default:
-		p := &patterns[offset&7]
-		v := load64(dst, d-offset) & p.mask * p.times
-		for ; d < end; d += p.step {
-			store64(dst, d, v)
-		}
+		return
+	}
+	p := &patterns[offset&7]
+	v := load64(dst, d-offset) & p.mask * p.times
+	for ; d < end; d += p.step {
+		store64(dst, d, v)
 	}
 }
 
@@ -48,8 +42,19 @@ var patterns = [8]struct {
 	7: {1<<56 - 1, 1 | 1<<56, 7},
 }
 
-// matchLength returns how many bytes at src[a:] and src[b:] are equal, a < b, up to end.
+// matchLength returns how many bytes at src[a:] and src[b:] are equal, up to end, where a < b and the first four are
+// equal; there are 12 bytes at least.
 func matchLength(src []byte, a, b, end int) int {
+	n := 8
+	if x := load64(src, a+4) ^ load64(src, b+4); x != 0 {
+		n = bits.TrailingZeros64(x) >> 3
+	} else {
+		n += longLength(src, a+12, b+12, end)
+	}
+	return min(n+4, end-b)
+}
+
+func longLength(src []byte, a, b, end int) int {
 	start := b
 	for b <= end-8 {
 		if x := load64(src, a) ^ load64(src, b); x != 0 {

@@ -11,6 +11,9 @@ func at(b []byte, i int) unsafe.Pointer {
 	return unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
 }
 
+// load8 returns b[i].
+func load8(b []byte, i int) byte { return *(*byte)(at(b, i)) }
+
 // load16 returns the 2 bytes at b[i:], little-endian.
 func load16(b []byte, i int) uint16 { return *(*uint16)(at(b, i)) }
 
@@ -19,6 +22,12 @@ func load32(b []byte, i int) uint32 { return *(*uint32)(at(b, i)) }
 
 // load64 returns the 8 bytes at b[i:], little-endian.
 func load64(b []byte, i int) uint64 { return *(*uint64)(at(b, i)) }
+
+// store8 writes v to b[i].
+func store8(b []byte, i int, v byte) { *(*byte)(at(b, i)) = v }
+
+// store16 writes the 2 bytes of v to b[i:], little-endian.
+func store16(b []byte, i int, v uint16) { *(*uint16)(at(b, i)) = v }
 
 // store64 writes the 8 bytes of v to b[i:], little-endian.
 func store64(b []byte, i int, v uint64) { *(*uint64)(at(b, i)) = v }
