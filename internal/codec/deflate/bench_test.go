@@ -3,6 +3,7 @@ package deflate
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -66,6 +67,40 @@ func BenchmarkDecode(b *testing.B) {
 					}
 					b.SetBytes(n)
 				}
+			})
+		}
+	}
+}
+
+// BenchmarkFitDst encodes the file LAMINA_SAMPLE into pclusters and reports what the blocks of 4 KiB take.
+func BenchmarkFitDst(b *testing.B) {
+	path := os.Getenv("LAMINA_SAMPLE")
+	if path == "" {
+		b.Skip("LAMINA_SAMPLE names no file")
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for level := 1; level <= MaxLevel; level++ {
+		for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
+			b.Run(fmt.Sprintf("level=%d/size=%d", level, size), func(b *testing.B) {
+				e := newEncoder(b, Options{Level: level})
+				dst := make([]byte, size)
+				b.SetBytes(int64(len(src)))
+				total := 0
+				for b.Loop() {
+					total = 0
+					for rest := src; len(rest) > 0; {
+						w, c := e.FitDst(dst, rest[:min(len(rest), 4<<20)])
+						if c == 0 {
+							w, c = 4096, min(4096, len(rest))
+						}
+						total += (w + 4095) &^ 4095
+						rest = rest[c:]
+					}
+				}
+				b.ReportMetric(float64(total), "bytes")
 			})
 		}
 	}

@@ -218,14 +218,14 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// bitWriter makes streams that no encoder makes.
-type bitWriter struct {
+// bitSource makes streams that no encoder makes.
+type bitSource struct {
 	b    []byte
 	bits uint64
 	n    uint
 }
 
-func (w *bitWriter) put(v uint64, n uint) *bitWriter {
+func (w *bitSource) put(v uint64, n uint) *bitSource {
 	w.bits |= v << w.n
 	for w.n += n; w.n >= 8; w.n -= 8 {
 		w.b = append(w.b, byte(w.bits))
@@ -234,22 +234,22 @@ func (w *bitWriter) put(v uint64, n uint) *bitWriter {
 	return w
 }
 
-func (w *bitWriter) gzip() []byte {
+func (w *bitSource) gzip() []byte {
 	w.put(0, 7)
 	return append([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), append(w.b, make([]byte, 40)...)...)
 }
 
 func TestBrokenStreams(t *testing.T) {
-	fixed := func() *bitWriter { return new(bitWriter).put(1, 1).put(1, 2) }
-	dynamic := func(nlit, ndist, npre uint64) *bitWriter {
-		return new(bitWriter).put(1, 1).put(2, 2).put(nlit-257, 5).put(ndist-1, 5).put(npre-4, 4)
+	fixed := func() *bitSource { return new(bitSource).put(1, 1).put(1, 2) }
+	dynamic := func(nlit, ndist, npre uint64) *bitSource {
+		return new(bitSource).put(1, 1).put(2, 2).put(nlit-257, 5).put(ndist-1, 5).put(npre-4, 4)
 	}
 	for name, c := range map[string]struct {
-		w    *bitWriter
+		w    *bitSource
 		want string
 	}{
-		"block of type 3":            {new(bitWriter).put(1, 1).put(3, 2), "block of type 3"},
-		"length of a stored block":   {new(bitWriter).put(1, 1).put(0, 2).put(0, 5).put(5, 16).put(5, 16), "stored block"},
+		"block of type 3":            {new(bitSource).put(1, 1).put(3, 2), "block of type 3"},
+		"length of a stored block":   {new(bitSource).put(1, 1).put(0, 2).put(0, 5).put(5, 16).put(5, 16), "stored block"},
 		"length symbol 286":          {fixed().put(0b01100011, 8), "literal or length"},
 		"distance symbol 30":         {fixed().put(0b0000011, 8).put(0b1000000, 7).put(0b01111, 5), "distance"},
 		"distance before the start":  {fixed().put(0b1000000, 7).put(0, 5), "distance of a match"},
@@ -272,8 +272,8 @@ func TestBrokenStreams(t *testing.T) {
 }
 
 // oneLiteral is a block whose only code is "0" for the end of the block.
-func oneLiteral() *bitWriter {
-	w := new(bitWriter).put(1, 1).put(2, 2).put(0, 5).put(0, 5).put(18-4, 4)
+func oneLiteral() *bitSource {
+	w := new(bitSource).put(1, 1).put(2, 2).put(0, 5).put(0, 5).put(18-4, 4)
 	for _, s := range order[:18] {
 		switch s {
 		case 18: // 138 times 0, code 0
