@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,7 +85,7 @@ func (e *env) mount(j *mountJob) (err error) {
 	}
 	if !j.dryRun {
 		e.undoes.Store(true)
-		return j.apply(r.Target, steps)
+		return j.apply(e.ctx, r.Target, steps)
 	}
 	for _, s := range steps {
 		fmt.Fprintln(e.stdout, s)
@@ -93,11 +94,11 @@ func (e *env) mount(j *mountJob) (err error) {
 }
 
 // apply does the steps; a mount that is there stays uncovered unless force says otherwise.
-func (j *mountJob) apply(target string, steps []mount.Step) error {
+func (j *mountJob) apply(ctx context.Context, target string, steps []mount.Step) error {
 	if j.force {
 		return mount.Apply(steps)
 	}
-	ok, err := mount.Once(target, func() error { return mount.Apply(steps) })
+	ok, err := mount.Once(ctx, target, func() error { return mount.Apply(steps) })
 	if err == nil && !ok {
 		return fmt.Errorf("%s: something is mounted there already; --force mounts over it", j.target)
 	}

@@ -76,4 +76,4 @@ func ClearProject(string, uint32) error { return errNotLinux }
 func SetImmutable(string, bool) error { return errNotLinux }
 
 // Once calls do unless something is mounted at a directory.
-func Once(string, func() error) (bool, error) { return false, errNotLinux }
+func Once(context.Context, string, func() error) (bool, error) { return false, errNotLinux }

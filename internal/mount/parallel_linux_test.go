@@ -63,7 +63,7 @@ func TestOneOfManyMounts(t *testing.T) {
 	img, dir := image(t, map[string]string{"f": "x"}), t.TempDir()
 	var did atomic.Int32
 	together(func(int) {
-		ok, err := Once(dir, func() error {
+		ok, err := Once(t.Context(), dir, func() error {
 			return Apply([]Step{{Kind: MountErofs, Source: img, Target: dir}})
 		})
 		if err != nil {

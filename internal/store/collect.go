@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
@@ -43,8 +44,10 @@ func (s *Store) Collect(ctx context.Context) (Freed, error) {
 		}
 		errs = append(errs, step(ctx))
 	}
-	staged, err := s.reapAll(s.mountTable().below)
-	c.Staged = staged
+	table, err := s.mountTable()
+	if err == nil {
+		c.Staged, err = s.reapAll(table.below)
+	}
 	errs = append(errs, err, s.dropDamaged())
 	return c.Freed, errors.Join(errs...)
 }
@@ -214,10 +217,13 @@ func (c *collection) files(ctx context.Context) error {
 			return errors.Join(c.trashFiles(tx, part, trash.path), errNoChange)
 		}))
 	}
-	if len(dirs) > 0 {
-		errs = append(errs, c.Update(ctx, func(ctx context.Context, _ *Tx) error {
-			return errors.Join(c.trashSnapshots(ctx, dirs, trash.path), errNoChange)
+	for len(dirs) > 0 && ctx.Err() == nil {
+		done := len(dirs) // unless the transaction says otherwise: then all of them go with the next Collect
+		errs = append(errs, c.Update(ctx, func(ctx context.Context, _ *Tx) (err error) {
+			done, err = c.trashSnapshots(ctx, dirs, trash.path)
+			return errors.Join(err, errNoChange)
 		}))
+		dirs = dirs[done:]
 	}
 	return errors.Join(append(errs, trash.remove())...)
 }
@@ -313,15 +319,26 @@ func withoutRecord(ctx context.Context, ids []string) ([]string, error) {
 }
 
 // trashSnapshots works in a transaction: the directory of a snapshot is made in the one that makes its
-// record, so those that were listed before it and have no record now are of dead ones.
-func (c *collection) trashSnapshots(ctx context.Context, ids []string, trash string) error {
-	ids, err := withoutRecord(ctx, ids)
+// record, so those that were listed before it and have no record now are of dead ones. It ends after unmountTime, and
+// says how many of ids it is done with.
+func (c *collection) trashSnapshots(ctx context.Context, ids []string, trash string) (done int, err error) {
+	known, err := names(ctx)
 	if err != nil {
-		return err
+		return len(ids), err
 	}
-	table := c.mountTable()
+	table, err := c.mountTable()
+	if err != nil {
+		return len(ids), err
+	}
 	var errs []error
-	for _, id := range ids {
+	end := time.Now().Add(unmountTime)
+	for i, id := range ids {
+		if i > 0 && time.Now().After(end) {
+			return i, errors.Join(errs...)
+		}
+		if _, ok := known[id]; ok {
+			continue
+		}
 		dir := c.Snapshot(id)
 		for _, e := range slices.Backward(table.entries) {
 			if strings.HasPrefix(e.Target, dir+"/") {
@@ -336,5 +353,5 @@ func (c *collection) trashSnapshots(ctx context.Context, ids []string, trash str
 		c.Snapshots++
 		c.observe(Event{Kind: Removed, Path: dir})
 	}
-	return errors.Join(errs...)
+	return len(ids), errors.Join(errs...)
 }

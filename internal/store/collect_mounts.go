@@ -22,8 +22,12 @@ const unmountTime = 20 * time.Millisecond
 // unmounts takes away mounts of blobs that nobody needs, in transactions, so that no snapshot that needs one is made
 // meanwhile.
 func (c *collection) unmounts(ctx context.Context) error {
+	table, err := c.mountTable()
+	if err != nil {
+		return err
+	}
 	var at []uint64
-	for _, e := range c.mountTable().entries {
+	for _, e := range table.entries {
 		if n, ok := c.number(e.Target); ok {
 			at = append(at, n)
 		}

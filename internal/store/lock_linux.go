@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,6 +65,18 @@ func unlockDir(d *os.File) error {
 
 // reflink makes dst share the blocks of src.
 func reflink(dst, src *os.File) error { return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) }
+
+// ownerOf is the user who owns a file.
+func ownerOf(info os.FileInfo) (uid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Uid), true
+}
+
+// canCheckMode: permission bits mean something.
+const canCheckMode = true
 
 // noFollow is the flag that opens no symbolic link.
 const noFollow = unix.O_NOFOLLOW

@@ -17,4 +17,9 @@ func unlockDir(d *os.File) error         { return d.Close() }
 func reflink(*os.File, *os.File) error   { return errNotLinux }
 func isDiskError(error) bool             { return false }
 
-const noFollow = 0
+func ownerOf(os.FileInfo) (int, bool) { return 0, false }
+
+const (
+	noFollow     = 0
+	canCheckMode = false
+)

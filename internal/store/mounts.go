@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -43,19 +42,16 @@ func (s *Store) MountBlob(ctx context.Context, b Blob) (dir string, err error) {
 	return dir, s.mountOnce(ctx, b, dir)
 }
 
-// mountOnce mounts a blob while it holds the lock of the mount point. Who waited for the lock finds it mounted.
+// mountOnce mounts a blob; of all who want that one does it, the others find it mounted.
 func (s *Store) mountOnce(ctx context.Context, b Blob, dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("store: mount: %w", err)
-	}
-	if err := poll(ctx, dir, func() error { return lockDir(d, true) }); err != nil {
-		return errors.Join(err, d.Close())
-	}
-	defer func() { _ = unlockDir(d) }() // nothing was written
-	if mounted, err := mount.Mounted(dir); mounted || err != nil {
-		return err
-	}
+	patient, cancel := context.WithTimeoutCause(ctx, maxWait,
+		fmt.Errorf("%s: another process has been mounting for %v: %w", dir, maxWait, errdefs.ErrUnavailable))
+	defer cancel()
+	_, err := mount.Once(patient, dir, func() error { return s.mountAt(ctx, b, dir) })
+	return err
+}
+
+func (s *Store) mountAt(ctx context.Context, b Blob, dir string) error {
 	if err := s.check(&b); err != nil {
 		return s.setAside(ctx, b, err)
 	}
@@ -97,13 +93,14 @@ func (l Layout) number(dir string) (uint64, bool) {
 // mountTable is what is mounted below the root of the store, in the order in which it was mounted.
 type mountTable struct{ entries []mount.Entry }
 
-// mountTable reads the table of the kernel. Where there is none to be read, nothing is mounted.
-func (s *Store) mountTable() mountTable {
-	entries, err := mount.Table(s.Root)
-	if err != nil {
-		return mountTable{}
+// mountTable reads the table of the kernel. Where the system has none nothing is mounted; one that cannot be read is an
+// error: what is mounted must not be taken for what is not.
+func (s *Store) mountTable() (mountTable, error) {
+	entries, err := s.table(s.Root)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return mountTable{}, fmt.Errorf("store: %w", err)
 	}
-	return mountTable{entries}
+	return mountTable{entries}, nil
 }
 
 // below tells whether anything is mounted at or below path.

@@ -20,7 +20,9 @@ func mountStore(t *testing.T) *Store {
 	oracle.NeedRoot(t)
 	s := newStore(t)
 	t.Cleanup(func() {
-		for _, e := range s.mountTable().entries {
+		table, err := s.mountTable()
+		check(t, err)
+		for _, e := range table.entries {
 			check(t, mount.Umount(e.Target, true))
 		}
 	})

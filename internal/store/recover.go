@@ -24,7 +24,10 @@ func (s *Store) recover(ctx context.Context) error {
 	if err := s.db.create(s.staging()); err != nil {
 		return err
 	}
-	table := s.mountTable()
+	table, err := s.mountTable()
+	if err != nil {
+		return err
+	}
 	if _, err := s.reapAll(table.below); err != nil && ctx.Err() != nil {
 		return err // else: what cannot be removed takes room, and is in nobody's way
 	}

@@ -55,6 +55,7 @@ type Store struct {
 	lock   *rangeLock
 	db     *database
 	kernel func() (mount.Kernel, error) // asked once
+	table  func(prefix string) ([]mount.Entry, error)
 
 	mu     sync.Mutex      // guards synced
 	synced map[string]bool // directories of blobs whose own names this process knows to be durable
@@ -73,7 +74,7 @@ func open(ctx context.Context, c Config, f files) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Layout: Layout{root}, config: c, files: f, synced: map[string]bool{}}
+	s := &Store{Layout: Layout{root}, config: c, files: f, table: mount.Table, synced: map[string]bool{}}
 	file, err := os.OpenFile(s.Layout.lock(), os.O_RDWR|os.O_CREATE|noFollow, filePerm)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -122,7 +123,24 @@ func makeRoot(root string, f files) (string, error) {
 	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return "", fmt.Errorf("store: %w", err)
 	}
-	return root, nil
+	return root, checkRoot(root)
+}
+
+// checkRoot refuses a root in which somebody else could replace files: layers hold programs that root will run.
+func checkRoot(root string) error {
+	info, err := os.Lstat(root)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if uid, ok := ownerOf(info); ok && uid != os.Geteuid() {
+		return fmt.Errorf("store: %s: belongs to user %d, this process runs as user %d: use another root, or chown it: %w",
+			root, uid, os.Geteuid(), errdefs.ErrFailedPrecondition)
+	}
+	if canCheckMode && info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("store: %s: others than its owner may write to it (mode %v): chmod go-w it: %w",
+			root, info.Mode().Perm(), errdefs.ErrFailedPrecondition)
+	}
+	return nil
 }
 
 // join makes this process a user of the store, first if it is the only one: then lockUsers is held
