@@ -8,10 +8,10 @@ func (e *Encoder) FitDst(dst, src []byte) (written, consumed int) {
 		return 0, 0
 	}
 	e.begin(dst, src)
-	clear(e.head[:])
-	for e.at < len(src) && e.fits(e.simple()) {
-	}
-	for e.at < len(src) && e.fits(symbol{1, literal}) {
+	e.finder.start(src, e.dict)
+	e.parser.start()
+	if e.fits(symbol{1, literal}) { // the parsers count on a byte at every one of the last distances
+		e.encode()
 	}
 	if e.rc.size() >= e.at {
 		return 0, 0
@@ -21,23 +21,23 @@ func (e *Encoder) FitDst(dst, src []byte) (written, consumed int) {
 	return e.rc.pos, e.at
 }
 
-func (e *Encoder) simple() symbol {
-	src := e.src[e.at:]
-	if len(src) < 4 {
-		return symbol{1, literal}
+// encode encodes what fits.
+func (e *Encoder) encode() {
+	for e.at < len(e.src) {
+		e.queue = e.parser.parse(e.queue[:0])
+		for _, y := range e.queue {
+			posState := uint32(e.at) & e.pbMask
+			if !e.fits(y) {
+				e.fill()
+				return
+			}
+			e.parser.used(y, posState)
+		}
 	}
-	h := &e.head[(uint32(src[0])|uint32(src[1])<<8|uint32(src[2])<<16|uint32(src[3])<<24)*2654435761>>18]
-	cand := int(*h) - 1
-	*h = int32(e.at) + 1
-	if cand < 0 || e.at-cand > e.opt.Dict {
-		return symbol{1, literal}
+}
+
+// fill puts literals where a symbol had no room.
+func (e *Encoder) fill() {
+	for e.at < len(e.src) && e.fits(symbol{1, literal}) {
 	}
-	n := 0
-	for n < min(len(src), maxMatch) && e.src[cand+n] == src[n] {
-		n++
-	}
-	if n < 4 {
-		return symbol{1, literal}
-	}
-	return symbol{uint32(n), uint32(e.at-cand-1) + numReps}
 }

@@ -30,7 +30,7 @@ func samples(n int) map[string][]byte {
 }
 
 func TestRoundTrip(t *testing.T) {
-	for _, o := range []Options{{}, {Level: DefaultLevel, Dict: MinDict}} {
+	for _, o := range []Options{{}, {Level: 3}, {Level: DefaultLevel, Dict: MinDict}, {Level: DefaultLevel}, {Level: 109}} {
 		e, err := NewEncoder(o)
 		if err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func TestRoundTrip(t *testing.T) {
 					}
 					for _, part := range []int{c, c - 1, c / 2} {
 						got := make([]byte, part)
-						if err := Decode(got, dst[:w], e.opt.Dict); err != nil || !bytes.Equal(got, src[:part]) {
+						if err := Decode(got, dst[:w], e.dict); err != nil || !bytes.Equal(got, src[:part]) {
 							t.Fatalf("%s: %d bytes of %d in %d of %d: %v", name, part, c, w, len(dst), err)
 						}
 					}
