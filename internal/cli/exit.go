@@ -148,6 +148,6 @@ func (e *env) report(what string, err error) int {
 	if errors.Is(err, syscall.EPIPE) { // who read our output has had enough; a write to fd 1 ends in the same way
 		return exitSignal + int(syscall.SIGPIPE)
 	}
-	fmt.Fprintf(e.stderr, "%s: %s\n", what, oneLine(tidy(err.Error())))
+	fmt.Fprintf(e.stderr, "%s: %s\n", what, oneLine(tidyError(err)))
 	return exitCode(err)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,9 +158,12 @@ func (e *env) runTask(j *runJob, t *engine.Task) error {
 	}
 	code, err := t.Run(e.ctx, s)
 	var notStarted *engine.NotStartedError
+	var lost *engine.OutputError
 	switch {
 	case errors.As(err, &notStarted):
 		return &codeError{code: exitNotStarted} // the runtime has said why
+	case errors.As(err, &lost):
+		return &codeError{cmp.Or(code, exitFailure), err}
 	case err != nil:
 		return commandError(err)
 	case code != 0:

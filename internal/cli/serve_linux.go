@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -68,13 +70,24 @@ type serveJob struct {
 // load reads the configuration with the flags over it.
 func (s *serveJob) load() (engine.Config, error) {
 	c, err := s.config.load()
+	if err != nil {
+		return c, err
+	}
 	if s.root != "" {
-		c.Root, c.Snapshotter.RootPath = s.root, ""
+		c.Snapshotter.RootPath = ""
+		if c.Root, err = filepath.Abs(s.root); err != nil {
+			return c, err
+		}
 	}
 	if s.socket != "" {
-		c.Socket = s.socket
+		if c.Socket, err = filepath.Abs(s.socket); err != nil {
+			return c, err
+		}
 	}
-	return c, err
+	for _, p := range c.Validate() { // the file has none: it is a flag
+		return c, usagef("--%s", p)
+	}
+	return c, nil
 }
 
 // run serves until a signal comes. The socket is there before the store is open: containerd waits then.
@@ -88,16 +101,30 @@ func (s *serveJob) run() (err error) {
 	}
 	s.idle = newIdler()
 	defer s.idle.stop()
+	made := append(absent(filepath.Dir(s.current.Socket)), absent(s.current.StoreRoot())...)
 	listeners, err := daemon.Listen(s.current.Socket)
-	if err != nil {
-		return err
+	if err == nil {
+		s.takeSignals()
+		err = s.serve(listeners)
 	}
-	s.takeSignals()
-	err = s.serve(listeners)
 	if err != nil {
 		err = errors.Join(err, closeListeners(listeners)) // those that were not served
+		for _, dir := range made {
+			_ = os.Remove(dir) // unless something is in it
+		}
 	}
 	return err
+}
+
+// absent lists what there is not yet of a path, the deepest first.
+func absent(path string) (list []string) {
+	for ; path != filepath.Dir(path); path = filepath.Dir(path) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		list = append(list, path)
+	}
+	return list
 }
 
 // serve opens the store and answers requests.

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // The longest name and the longest path that a message shows whole.
@@ -13,7 +15,7 @@ const (
 
 var (
 	// inner are packages whose names tell nobody anything: what they say names a file and why.
-	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|engine|store|snapshotter|differ): )+`)
+	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|bundle|engine|store|snapshotter|differ|daemon): )+`)
 	twice      = regexp.MustCompile(`(?:tartree: offset [0-9]+: )+(tartree: offset )`)
 	quotedName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	kinds      = regexp.MustCompile(`(?:: (?:not found|already exists|failed precondition|invalid argument|unavailable|not implemented))+$`)
@@ -32,6 +34,16 @@ func tidy(s string) string {
 		return `"` + cutMiddle(q[1:len(q)-1], longestName) + `"`
 	})
 	return word.ReplaceAllStringFunc(s, func(w string) string { return cutMiddle(w, longestPath) })
+}
+
+// tidyError is tidy for an error. What the system says in the words of a kind of errors is no kind: EINVAL stays.
+func tidyError(err error) string {
+	text := err.Error()
+	s := tidy(text)
+	if said := ": " + syscall.EINVAL.Error(); errors.Is(err, syscall.EINVAL) && strings.HasSuffix(text, said) && !strings.HasSuffix(s, said) {
+		s += said
+	}
+	return s
 }
 
 // cutMiddle leaves the beginning and the end of what has more than n bytes.

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/containerd/errdefs"
 )
 
 func TestMessagesAreShortAndNameNoPackages(t *testing.T) {
@@ -18,6 +22,17 @@ func TestMessagesAreShortAndNameNoPackages(t *testing.T) {
 	} {
 		if got := tidy(in); got != want {
 			t.Errorf("%.80q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestMessagesKeepWhatTheSystemSays(t *testing.T) {
+	for want, err := range map[string]error{
+		"x: mount: invalid argument": fmt.Errorf("store: x: mount: %w", syscall.EINVAL),
+		"x: no name":                 fmt.Errorf("engine: x: no name: %w", errdefs.ErrInvalidArgument),
+	} {
+		if got := tidyError(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }

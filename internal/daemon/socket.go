@@ -59,6 +59,9 @@ func Listen(path string) ([]net.Listener, error) {
 	return []net.Listener{l}, nil
 }
 
+// maxPath is the length of sun_path without the final zero (unix(7)).
+const maxPath = 107
+
 // named is a socket with the name that systemd has for it.
 type named struct {
 	net.Listener
@@ -132,6 +135,9 @@ func closeAll(all []named) []error {
 
 // bind makes the socket. One that a dead daemon has left is replaced; one that answers is not.
 func bind(path string) (*net.UnixListener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("daemon: %s: %d bytes, more than the %d that the path of a unix socket may have", path, len(path), maxPath)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
 		return nil, fmt.Errorf("daemon: %w", err)
 	}

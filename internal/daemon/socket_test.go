@@ -243,3 +243,18 @@ func TestSocketsOfOthersAreLeftAlone(t *testing.T) {
 	}
 	_ = again[0].Close()
 }
+
+func TestAPathThatIsTooLongForASocket(t *testing.T) {
+	dir := t.TempDir()
+	long := filepath.Join(dir, strings.Repeat("x", maxPath-len(dir)), "s")
+	if _, err := bind(long); err == nil || !strings.Contains(err.Error(), "more than the 107 that") {
+		t.Error(err)
+	}
+	l, err := bind(long[:maxPath])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

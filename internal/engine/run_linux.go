@@ -42,11 +42,12 @@ type NotStartedError struct{}
 func (*NotStartedError) Error() string { return "engine: the runtime could not start the container" }
 
 // Run mounts the root in a new mount namespace and runs the command; it returns its exit code, 128 + n if
-// signal n ended it. All of it happens on one thread, which alone is in that namespace and ends with it; so
+// signal n ended it; with an OutputError too. All of it happens on one thread, which alone is in that namespace and ends with it; so
 // does every mount of ours there.
 func (t *Task) Run(ctx context.Context, s Streams) (code int, err error) {
 	defer func() {
-		if err != nil && !t.c.Remove {
+		var lost *OutputError
+		if err != nil && !errors.As(err, &lost) && !t.c.Remove {
 			code = notStarted(err)
 		}
 		if ferr := t.finish(ctx, code); err == nil {
@@ -234,10 +235,14 @@ func (t *Task) path(name string) string { return filepath.Join(t.dir, name) }
 func (t *Task) start(s Streams) (int, error) {
 	cmd := exec.Command(t.c.Runtime, "--root", t.path("runtime"), "--log", t.path("log"), "--log-format", "json",
 		"run", "--bundle", t.dir, "--pid-file", t.path("pid"), t.c.ID)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
 	cmd.ExtraFiles = []*os.File{t.lock} // held as long as the runtime lives, should lamina be killed
-	if err := cmd.Start(); err != nil {
-		return 0, err
+	out, err := t.connect(cmd, s)
+	if err == nil {
+		err = cmd.Start()
+	}
+	out.started()
+	if err != nil {
+		return 0, errors.Join(err, out.wait())
 	}
 	done := make(chan struct{})
 	go t.passSignals(cmd.Process, s, done)
@@ -246,13 +251,34 @@ func (t *Task) start(s Streams) (int, error) {
 		started = sync.OnceFunc(s.Started)
 		go t.tellStart(started, done)
 	}
-	err := cmd.Wait()
+	err = cmd.Wait()
 	close(done)
+	lost := out.wait()
 	if !t.runtimeFailed() { // it was so quick that nobody saw it
 		started()
 	}
 	_ = os.Remove(t.path("pid"))
-	return t.exit(cmd.ProcessState, err)
+	code, err := t.exit(cmd.ProcessState, err)
+	return code, errors.Join(err, lost)
+}
+
+// connect gives the runtime its streams. A detached container writes to a file of its own, whatever becomes of it.
+func (t *Task) connect(cmd *exec.Cmd, s Streams) (*relays, error) {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
+	r := &relays{}
+	if t.o.Detach || t.o.Terminal {
+		return r, nil
+	}
+	stdout, err := r.outlet("stdout", s.Stdout)
+	if err != nil {
+		return r, err
+	}
+	stderr, err := r.outlet("stderr", s.Stderr)
+	if err != nil {
+		return r, err
+	}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return r, nil
 }
 
 // tellStart waits for the runtime to have started the command: it writes the pid then.
