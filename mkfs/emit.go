@@ -1,9 +1,12 @@
 package mkfs
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"iter"
 	"math"
+	"slices"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -28,12 +31,13 @@ func (w *Writer) emit(p *plan) error {
 	}
 	e.out.align(w.bs)
 	e.out.zero(disk.SlotSize)
-	for i, n := range p.inodes {
-		if err := e.inode(i, n); err != nil {
+	done := 0
+	for i := range p.inOrder() {
+		if err := e.inode(i, p.inodes[i]); err != nil {
 			return err
 		}
-		if w.o.Observe != nil && i&0xffff == 0xffff {
-			w.progress.Inodes = int64(i + 1)
+		if done++; w.o.Observe != nil && done&0xffff == 0 {
+			w.progress.Inodes = int64(done)
 			w.o.Observe(w.progress)
 		}
 	}
@@ -56,6 +60,27 @@ func (w *Writer) emit(p *plan) error {
 	e.out.align(max(w.bs, w.o.SizeAlign))
 	e.at(p.end)
 	return nil
+}
+
+// inOrder yields the numbers of the inodes in the order of their places.
+func (p *plan) inOrder() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if !p.filled {
+			for i := 0; i < len(p.inodes) && yield(i); i++ {
+			}
+			return
+		}
+		order := make([]int32, len(p.inodes))
+		for i := range order {
+			order[i] = int32(i)
+		}
+		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(p.items[a].nid, p.items[b].nid) })
+		for _, i := range order {
+			if !yield(int(i)) {
+				return
+			}
+		}
+	}
 }
 
 // at asserts that emission is where the plan says.
@@ -84,6 +109,11 @@ func (e *emitter) inode(i int, n *tree.Node) error {
 		}
 		if int64(len(e.buf)-head) != disk.XattrAreaSize(it.icount) {
 			panic("mkfs: xattr area does not have the planned length")
+		}
+	}
+	if c, ok := n.Content.(*place); ok && c.comp != nil && n.IsRegular() {
+		if e.buf, err = e.w.comp.appendIndex(e.buf, c, it.form); err != nil {
+			return err
 		}
 	}
 	if it.shape&inline != 0 {
@@ -192,6 +222,8 @@ func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 			if e.wide {
 				in.u |= uint32(disk.Chunk48Bit)
 			}
+		case c.comp != nil:
+			in.layout, in.u = it.form.Layout(), uint32(c.comp.blocks)
 		case it.shape&late != 0:
 			in.setBlock(e.lateBlock+it.block, true)
 		default:

@@ -24,7 +24,7 @@ type Options struct {
 
 	// Inline says which tails of regular files are stored behind their inode.
 	Inline Inline
-	// InlineMax is the longest tail that is inlined; 0 means DefaultInlineMax.
+	// InlineMax is the longest tail that is inlined; 0 means DefaultInlineMax, with compression whatever fits.
 	InlineMax int
 
 	// ChunkSize makes every regular file chunk-based with chunks of this size, a power of two of at least
@@ -34,6 +34,8 @@ type Options struct {
 	// Dedupe stores equal files (with ChunkSize: equal chunks) once. It takes some 60 bytes of memory for each
 	// of them, so with ChunkSize memory grows with the data.
 	Dedupe bool
+	// Compression compresses the data of regular files; nil stores it as it is.
+	Compression *Compression
 	// LargeAlign aligns files of at least that size to that size, at most 1 GiB, for DAX: 2 MiB maps with huge
 	// pages. Their tails are not inlined. 0: every file starts at a block.
 	LargeAlign int64
@@ -159,6 +161,9 @@ func (o *Options) Validate() error {
 	if o.DataDevice != nil && o.ChunkSize == 0 {
 		bad("a data device needs a chunk size")
 	}
+	if o.Compression != nil {
+		o.Compression.validate(o, bad)
+	}
 	if len(o.XattrPrefixes) > disk.LongPrefixMax {
 		bad("%d xattr prefixes: more than %d", len(o.XattrPrefixes), disk.LongPrefixMax)
 	}
@@ -191,6 +196,8 @@ func (o *Options) inlineMax() int {
 	switch {
 	case o.Inline == InlineNone:
 		return 0
+	case limit == 0 && o.Compression != nil:
+		limit = o.blockSize() // other inodes fill what long tails leave
 	case limit == 0:
 		limit = DefaultInlineMax
 	}

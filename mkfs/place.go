@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -19,6 +20,7 @@ type place struct {
 	tail  int64   // offset of the inline tail in Writer.tails
 	tailN int32   // its length; 0: none
 	chunk *chunks // of a chunk-based file, else nil
+	comp  *mapped // of a compressed file, else nil
 }
 
 // chunks says where the chunks of a file are.
@@ -65,6 +67,8 @@ func (w *Writer) put(f tree.File, r io.Reader) (*place, error) {
 	switch {
 	case f.Size == 0:
 		return w.newPlace(0), nil
+	case w.comp != nil && f.Data == nil:
+		return w.comp.put(&f, r)
 	case f.Data != nil || w.o.ChunkSize != 0:
 		return w.putChunks(f, r)
 	}
@@ -92,10 +96,8 @@ func (w *Writer) putFlat(size int64, r io.Reader) (*place, error) {
 	p := w.newPlace(size)
 	start := w.data.pos()
 	p.block = start >> w.bits
-	inBlocks := size
-	if t := size & (w.bs - 1); t > 0 && t <= int64(w.o.inlineMax()) && !w.o.large(size) {
-		p.tailN, inBlocks = int32(t), size-t
-	}
+	p.tailN = int32(w.tailOf(size))
+	inBlocks := size - int64(p.tailN)
 	w.hash.Reset()
 	if err := w.copyIn(r, inBlocks); err != nil {
 		return nil, err
@@ -119,6 +121,14 @@ func (w *Writer) putFlat(size int64, r io.Reader) (*place, error) {
 		return p, nil
 	}
 	return w.dedupeFile(p, before, start, inBlocks)
+}
+
+// tailOf returns how many bytes at the end of a file that is stored as it is go behind its inode.
+func (w *Writer) tailOf(size int64) int64 {
+	if t := size & (w.bs - 1); t <= int64(w.o.inlineMax()) && !w.o.large(size) {
+		return t
+	}
+	return 0
 }
 
 // copyIn appends n bytes of r to the data and to the hash if anything is deduplicated.
@@ -211,10 +221,13 @@ func (w *Writer) equal(a, b, n int64) (bool, error) {
 }
 
 // ReadAt implements tree.Content, but for one goroutine only: the one that uses the Writer. It works until
-// the Writer is closed, which Finish does.
+// the Writer is closed, which Finish does. What is being compressed cannot be read.
 func (p *place) ReadAt(b []byte, off int64) (n int, err error) {
 	if p.w.closed {
 		return 0, fmt.Errorf("mkfs: content: %w: its writer is closed", fs.ErrClosed)
+	}
+	if p.w.comp != nil && !p.w.comp.flat(p) {
+		return 0, fmt.Errorf("mkfs: content: %w: it is being compressed", errors.ErrUnsupported)
 	}
 	for n < len(b) && off < p.size {
 		var l int

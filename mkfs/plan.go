@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
 )
@@ -29,6 +30,7 @@ type plan struct {
 	wide  bool // 48-bit layout
 
 	chunked bool // there are chunk-based inodes
+	filled  bool // inodes lie in gaps between others, not in their order
 
 	base                int64  // where the metadata begins
 	xattrBlock          int64  // xattr_blkaddr: ids of shared xattrs count from here
@@ -46,6 +48,7 @@ type item struct {
 	parent uint32 // of a directory: 1-based number of its parent
 	icount uint16 // i_xattr_icount
 	shape  shape
+	form   compress.Form // of the index of a compressed file
 }
 
 // shape is how an inode is stored.
@@ -64,6 +67,7 @@ type planner struct {
 	pos  int64 // next free byte, from metaBlock
 	dirs int64 // blocks of directories so far
 	late int64 // blocks of late contents so far
+	gaps *gaps // nil: they stay
 	buf  []byte
 }
 
@@ -71,6 +75,9 @@ type planner struct {
 func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 	p := planner{w: w, plan: &plan{inodes: t.Inodes(), base: base}}
 	p.items = make([]item, len(p.inodes))
+	if w.o.Compression != nil {
+		p.gaps = new(gaps)
+	}
 	p.x.prefixes = parsePrefixes(w.o.XattrPrefixes)
 	if !w.o.DropXattrs {
 		p.x.share(p.inodes, w.o.xattrShare())
@@ -104,7 +111,7 @@ func (p *planner) address(base int64) {
 		block += s.blocks
 	}
 	block = base >> p.w.bits
-	p.wide = p.w.o.Large || top > math.MaxUint32-1<<28 // 2^28 blocks for the metadata, and hole is MaxUint32
+	p.wide = p.w.o.Large || p.w.comp != nil && p.w.comp.c.Index == IndexExtents || top > math.MaxUint32-1<<28 // 2^28 blocks for the metadata, and hole is MaxUint32
 	p.metaBlock = min(block, math.MaxUint32)
 	p.pos = base - p.metaBlock<<p.w.bits + disk.SlotSize
 }
@@ -137,16 +144,45 @@ func (p *planner) inode(i int, n *tree.Node) error {
 	if err != nil {
 		return err
 	}
-	p.pos = disk.Align(p.pos, disk.SlotSize)
-	if it.shape&inline != 0 {
-		// All of a tail must lie in the block where inode and xattrs end, and they must not end at its end.
-		if off := (p.pos + head) & (p.w.bs - 1); off == 0 || off+body > p.w.bs {
-			p.pos = disk.Align(p.pos, p.w.bs)
+	c, ok := n.Content.(*place)
+	switch {
+	case it.shape&inline == 0:
+		p.locate(it, head+body, 0, 0)
+	case ok && c.comp != nil: // the index may be in other blocks than the tail
+		p.locate(it, head+body, int64(c.tailN), 0)
+	default:
+		p.locate(it, head+body, body, head)
+	}
+	return nil
+}
+
+// locate gives an inode of size bytes its place. The last ones are an inline tail, which must lie in one block:
+// with the head bytes of inode and xattrs before it, which must not end at its end, if there are any.
+func (p *planner) locate(it *item, size, tail, head int64) {
+	const slot = disk.SlotSize
+	if p.gaps != nil {
+		if at, ok := p.gaps.take(disk.Align(size, slot) / slot); ok {
+			it.nid, p.filled = uint64(at), true
+			return
 		}
 	}
-	it.nid = uint64(p.pos / disk.SlotSize)
-	p.pos += head + body
-	return nil
+	p.pos = disk.Align(p.pos, slot)
+	start := p.pos
+	off := (start + size - tail) & (p.w.bs - 1)
+	switch {
+	case tail == 0 || off+tail <= p.w.bs && (off > 0 || head == 0):
+	case head > 0:
+		p.pos = disk.Align(p.pos, p.w.bs)
+	default:
+		p.pos += disk.Align(p.w.bs-off, slot)
+	}
+	for p.gaps != nil && start < p.pos { // block by block
+		end := min(p.pos, start&^(p.w.bs-1)+p.w.bs)
+		p.gaps.put(start/slot, (end-start)/slot)
+		start = end
+	}
+	it.nid = uint64(p.pos / slot)
+	p.pos += size
 }
 
 func (p *planner) headSize(it *item) int64 {
@@ -184,6 +220,14 @@ func (p *planner) regular(it *item, n *tree.Node, head int64) (int64, error) {
 		p.chunked = true
 		count := (c.size-1)>>(c.chunk.bits+p.w.bits) + 1
 		return disk.Align(head, disk.ChunkIndexSize) - head + count*disk.ChunkIndexSize, nil
+	}
+	if m := c.comp; m != nil {
+		it.form = p.w.comp.form(m)
+		if m.Inline > 0 {
+			it.shape |= inline
+		}
+		at := disk.Align(head, disk.MapHeaderSize)
+		return at - head + m.IndexSize(it.form, at) + int64(c.tailN), nil
 	}
 	if c.tailN == 0 {
 		return 0, nil

@@ -60,8 +60,8 @@ func (t *tails) get(off int64, n int) ([]byte, error) {
 		return t.mem[off-t.base:][:n], nil
 	}
 	if off < t.at || off+int64(n) > t.at+int64(len(t.near)) {
-		if t.near == nil {
-			t.near = make([]byte, 256<<10)
+		if cap(t.near) < n || t.near == nil {
+			t.near = make([]byte, max(n, 256<<10))
 		}
 		want := t.near[:min(int64(cap(t.near)), t.base-off)]
 		if _, err := t.spill.ReadAt(want, off); err != nil {

@@ -37,6 +37,7 @@ type Writer struct {
 	slots  []deviceSlot
 	header int64 // length of what is before the data
 
+	comp    *compressor // nil: nothing is compressed
 	tails   tails
 	slab    []place
 	scratch []byte // a block
@@ -111,6 +112,9 @@ func (w *Writer) start() {
 	if w.o.DataDevice != nil {
 		w.data, w.device = newOutput(w.o.DataDevice, 0), 1
 	}
+	if w.o.Compression != nil {
+		w.comp = newCompressor(w)
+	}
 }
 
 // SetUUID sets the UUID of the file system any time before Finish.
@@ -136,6 +140,12 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	w.err = errors.New("mkfs: writer: already finished")
 	if err := w.adopt(t, t.Root); err != nil {
 		return Summary{}, err
+	}
+	if w.comp != nil {
+		if err := w.comp.drain(); err != nil {
+			return Summary{}, err
+		}
+		w.data.align(w.bs)
 	}
 	if w.data != w.meta {
 		w.slots[0].blocks = w.data.pos() >> w.bits
@@ -236,6 +246,9 @@ func (w *Writer) Close() error {
 	if w.err == nil {
 		w.err = fmt.Errorf("mkfs: writer: %w", fs.ErrClosed)
 	}
+	if w.comp != nil {
+		w.comp.close()
+	}
 	err := w.meta.close()
 	if w.data != w.meta {
 		err = errors.Join(err, w.data.close())
@@ -248,6 +261,7 @@ func (w *Writer) Close() error {
 // from byte 0.
 func (w *Writer) encodeHeader() []byte {
 	b := make([]byte, disk.SuperOffset+disk.SuperSize)
+	b = append(b, w.comprConfigs()...)
 	if len(w.slots) > 0 {
 		b = append(b, make([]byte, disk.Align(int64(len(b)), disk.DeviceSize)-int64(len(b)))...)
 		for i := range w.slots {
@@ -335,17 +349,23 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	if n := len(w.slots); n > 0 {
 		s.Incompat |= disk.HasDeviceTable
 		s.ExtraDevices = uint16(n)
-		s.DevtSlotOff = uint16(disk.Align(disk.SuperOffset+disk.SuperSize, disk.DeviceSize) / disk.DeviceSize)
+		s.DevtSlotOff = uint16(w.devicesStart() / disk.DeviceSize)
 	}
 	if p.chunked {
 		s.Incompat |= disk.HasChunkedFile
 	}
+	w.announceCompression(&s)
 	return s
+}
+
+// devicesStart returns the offset of the device table.
+func (w *Writer) devicesStart() int64 {
+	return disk.Align(disk.SuperOffset+disk.SuperSize+int64(len(w.comprConfigs())), disk.DeviceSize)
 }
 
 // devicesEnd returns the offset behind the device table, where the long prefixes begin.
 func (w *Writer) devicesEnd() int64 {
-	return disk.Align(disk.SuperOffset+disk.SuperSize, disk.DeviceSize) + int64(len(w.slots))*disk.DeviceSize
+	return w.devicesStart() + int64(len(w.slots))*disk.DeviceSize
 }
 
 // metadataUUID derives a UUID (version 8, RFC 9562) from the metadata.

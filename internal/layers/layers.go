@@ -28,12 +28,13 @@ var table = map[string]row{
 	"internal/durable":         {0, false},
 	"internal/mount":           {0, false},
 
-	"tartree":         {1, true},
-	"dirtree":         {1, true},
-	"internal/zmap":   {1, false},
-	"internal/bundle": {0, false},
-	"internal/oci":    {1, false},
-	"internal/store":  {1, false},
+	"tartree":           {1, true},
+	"dirtree":           {1, true},
+	"internal/zmap":     {1, false},
+	"internal/compress": {1, false},
+	"internal/bundle":   {0, false},
+	"internal/oci":      {1, false},
+	"internal/store":    {1, false},
 
 	"internal/image": {2, false},
 

@@ -1,0 +1,198 @@
+package mkfs
+
+import (
+	"io"
+	"runtime"
+
+	"github.com/laminafs/lamina/internal/compress"
+	"github.com/laminafs/lamina/tree"
+)
+
+// compressor cuts the bytes of files into batches, has them compressed by workers, and places the results in
+// the order in which the bytes came.
+//
+//	put ─► open batch ─► waiting batches, with the workers ─► commit, oldest first ─► Writer.data
+//
+// A batch is a few small files, or a segment of a large one. What becomes of a piece depends on the piece alone, and
+// pieces begin at multiples of the segment size in their file: so the image depends neither on the workers nor on
+// what came before a file.
+type compressor struct {
+	w       *Writer
+	c       *Compression
+	pool    *compress.Pool
+	segment int // most bytes of a file in a piece
+
+	open    *batch
+	waiting []*batch // oldest first, at most most
+	most    int
+	free    []*batch
+
+	cur   []byte // runs of the file whose last piece is still to come: see mapped
+	curAt int64  // where the last run ended
+	runs  tails  // runs of the files that are complete
+	used  uint16 // bit n: method n made a pcluster
+	ended bool
+}
+
+// batch is a job and what its bytes belong to.
+type batch struct {
+	job   compress.Job
+	src   []byte
+	parts []part // one for each piece
+}
+
+// part is a piece of a file.
+type part struct {
+	p    *place
+	off  int64
+	last bool // of its file
+}
+
+// Segments are long against pclusters, because the last one of a segment is not full; a batch of small
+// files is short against a segment, so that all workers have something to do.
+const (
+	segmentSize      = 4 << 20
+	segmentPclusters = 16
+	batchSize        = 1 << 20
+)
+
+func newCompressor(w *Writer) *compressor {
+	c, bs := w.o.Compression, w.o.blockSize()
+	k := &compressor{w: w, c: c, segment: max(segmentSize, min(8<<20, segmentPclusters*c.largest(bs)))}
+	workers := c.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var methods []compress.Method
+	for _, m := range c.methods() {
+		methods = append(methods, m.config(c.largest(bs)))
+	}
+	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent}
+	k.pool = compress.NewPool(workers, l, methods)
+	k.most = 2*workers + 1
+	k.runs.dir = w.o.TempDir
+	return k
+}
+
+// put takes the bytes of a file. The place is filled in when its pieces are committed.
+func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
+	w := k.w
+	p := w.newPlace(f.Size)
+	method, pcluster := k.c.choose("", int(w.bs))
+	piece := compress.Piece{Method: method, Pcluster: pcluster}
+	for off := int64(0); off < f.Size; {
+		n := min(f.Size-off, int64(k.segment))
+		b, err := k.room(int(n))
+		if err != nil {
+			return nil, err
+		}
+		start := len(b.src)
+		b.src = b.src[:start+int(n)]
+		piece.Src = b.src[start:]
+		if _, err := io.ReadFull(r, piece.Src); err != nil {
+			return nil, short(err)
+		}
+		w.copied += n
+		last := off+n == f.Size
+		piece.Tail = k.tail(last)
+		b.job.Pieces = append(b.job.Pieces, piece)
+		b.parts = append(b.parts, part{p, off, last})
+		off += n
+		if len(b.src) >= batchSize {
+			if err := k.send(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// tail says what becomes of the end of a piece.
+func (k *compressor) tail(last bool) compress.Tail {
+	if !last {
+		return compress.TailPad
+	}
+	switch k.c.Tails {
+	case TailInline:
+		return compress.TailInline
+	}
+	return compress.TailPad
+}
+
+// room returns the open batch with space for n bytes, at most a segment.
+func (k *compressor) room(n int) (*batch, error) {
+	if k.open != nil && cap(k.open.src)-len(k.open.src) < n {
+		if err := k.send(); err != nil {
+			return nil, err
+		}
+	}
+	if k.open == nil {
+		if l := len(k.free); l > 0 {
+			k.open, k.free = k.free[l-1], k.free[:l-1]
+		} else {
+			k.open = &batch{src: make([]byte, 0, k.segment)}
+		}
+	}
+	return k.open, nil
+}
+
+// send hands the open batch to the workers and commits the oldest one if too many wait.
+func (k *compressor) send() error {
+	b := k.open
+	if b == nil {
+		return nil
+	}
+	k.open = nil
+	if len(k.waiting) == k.most {
+		if err := k.commitOldest(); err != nil {
+			return err
+		}
+	}
+	k.waiting = append(k.waiting, b)
+	k.pool.Start(&b.job)
+	return nil
+}
+
+// drain commits everything that was put.
+func (k *compressor) drain() error {
+	if err := k.send(); err != nil {
+		return err
+	}
+	for len(k.waiting) > 0 {
+		if err := k.commitOldest(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *compressor) commitOldest() error {
+	b := k.waiting[0]
+	k.waiting = append(k.waiting[:0], k.waiting[1:]...)
+	if err := b.job.Wait(); err != nil {
+		return err
+	}
+	for i := range b.parts {
+		if err := k.commit(&b.parts[i], &b.job.Pieces[i]); err != nil {
+			return err
+		}
+	}
+	b.job.Reset()
+	clear(b.parts)
+	b.parts, b.src = b.parts[:0], b.src[:0]
+	k.free = append(k.free, b)
+	return nil
+}
+
+// flat tells whether the bytes of p are complete and stored as they are.
+func (k *compressor) flat(p *place) bool { return k.drain() == nil && p.comp == nil }
+
+// close ends the workers. It is idempotent.
+func (k *compressor) close() {
+	if k.ended {
+		return
+	}
+	k.ended = true
+	k.pool.Close()
+	k.runs.close()
+}

@@ -1,0 +1,63 @@
+package mkfs
+
+import (
+	"encoding/binary"
+
+	"github.com/laminafs/lamina/internal/disk"
+)
+
+// comprConfigs returns the records of the compression algorithms (section 7.2), padded to where a device table
+// may begin. Only the algorithms that the image uses have one; the length is the same for all that it may
+// use, because the data begins behind it.
+func (w *Writer) comprConfigs() []byte {
+	if w.o.Compression == nil {
+		return nil
+	}
+	var b []byte
+	size := int64(0)
+	largest := w.o.Compression.largest(w.o.blockSize())
+	for a := disk.LZ4; a.Known(); a++ { // they are in the order of their numbers
+		for i, m := range w.o.Compression.methods() {
+			if m.Algorithm.Disk() != a {
+				continue
+			}
+			cfg := m.config(largest).Config(w.bits)
+			size += disk.Align(int64(disk.ComprCfgLenLen+len(cfg)), disk.ComprCfgAlign)
+			if w.comp != nil && w.comp.used>>i&1 == 0 || w.onlyDistance() {
+				continue
+			}
+			b = binary.LittleEndian.AppendUint16(b, uint16(len(cfg)))
+			b = append(b, cfg...)
+			b = append(b, make([]byte, -len(b)&(disk.ComprCfgAlign-1))...)
+		}
+	}
+	return append(b, make([]byte, disk.Align(size, disk.DeviceSize)-int64(len(b)))...)
+}
+
+// onlyDistance tells whether the superblock has room for all that is to be said of the algorithms: LZ4 in
+// pclusters of one block, as Linux 5.4 knows it.
+func (w *Writer) onlyDistance() bool {
+	c := w.o.Compression
+	return len(c.Others) == 0 && c.Algorithm.Disk() == disk.LZ4 && c.largest(w.o.blockSize()) == w.o.blockSize()
+}
+
+// announceCompression sets the features of what was compressed.
+func (w *Writer) announceCompression(s *disk.Superblock) {
+	if w.comp == nil || w.comp.used == 0 {
+		return
+	}
+	s.Incompat |= disk.HasZeroPadding
+	if w.onlyDistance() {
+		s.ComprAlgs = 1<<16 - 1
+	} else {
+		s.Incompat |= disk.HasComprCfgs
+		for i, m := range w.o.Compression.methods() {
+			if w.comp.used>>i&1 != 0 {
+				s.ComprAlgs |= 1 << m.Algorithm.Disk()
+			}
+		}
+	}
+	if w.o.Compression.Tails == TailInline {
+		s.Incompat |= disk.HasZtailpacking
+	}
+}
