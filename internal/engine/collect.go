@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -155,6 +156,9 @@ func (l *Local) allLayers(ctx context.Context, im Image) ([]layer, error) {
 // any more.
 func (l *Local) pruneContent(ctx context.Context, used []Container, p *Pruned) error {
 	ctx = l.named(ctx)
+	if err := os.MkdirAll(l.path("content", "blobs"), 0o700); err != nil { // the collector fails without
+		return fmt.Errorf("engine: %w", err)
+	}
 	if err := l.leaseContainers(ctx, used); err != nil {
 		return err
 	}

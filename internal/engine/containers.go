@@ -264,7 +264,7 @@ func (l *Local) RemoveContainer(ctx context.Context, ref string, force bool) err
 	if err != nil {
 		return err
 	}
-	lock, err := lockFile(filepath.Join(l.containerDir(c.ID), "lock"), false, true, false)
+	lock, err := lockEnded(ctx, filepath.Join(l.containerDir(c.ID), "lock"))
 	if errors.Is(err, errLocked) && force {
 		lock, err = l.kill(ctx, c)
 	}

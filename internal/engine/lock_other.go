@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"os"
 )
@@ -12,6 +13,8 @@ var errLocked = errors.New("is in use")
 func lockFile(path string, create, exclusive, wait bool) (*os.File, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func lockEnded(context.Context, string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func relock(*os.File, bool, bool) error { return errors.ErrUnsupported }
 

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +48,29 @@ func lockFile(path string, create, exclusive, wait bool) (*os.File, error) {
 		return nil, errLocked
 	}
 	return nil, fmt.Errorf("%s: flock: %w", path, err)
+}
+
+// lockEnded locks the file of a container that has ended: errLocked if it runs. Whoever looks at a container has its
+// lock shared for a moment, which is waited for; who runs it has it exclusively.
+func lockEnded(ctx context.Context, path string) (*os.File, error) {
+	for {
+		f, err := lockFile(path, false, true, false)
+		if !errors.Is(err, errLocked) {
+			return f, err
+		}
+		shared, err := lockFile(path, false, false, false)
+		if err != nil {
+			return nil, err
+		}
+		if err := shared.Close(); err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pollLock):
+		}
+	}
 }
 
 // relock changes a lock that is held; without wait, errLocked if others are in the way. The change is not

@@ -55,9 +55,11 @@ func (t *Task) Output() string { return filepath.Join(t.dir, "output") }
 // Create makes a container: its directory, its record, its snapshot with the blobs mounted. The caller ends
 // with Task.Run or Task.Discard; the engine may be closed before.
 func (l *Local) Create(ctx context.Context, r *Root, o RunOptions) (_ *Task, err error) {
-	if err := l.checkName(ctx, o.Name); err != nil {
+	release, err := l.takeName(ctx, o.Name)
+	if err != nil {
 		return nil, err
 	}
+	defer release() // the record of the container has the name now, or there is none
 	if err := l.Sweep(ctx); err != nil {
 		return nil, err
 	}
@@ -108,14 +110,28 @@ func snapshotLabels(o RunOptions) map[string]string {
 	return labels
 }
 
-// checkName refuses a name that another container has.
-func (l *Local) checkName(ctx context.Context, name string) error {
+// takeName keeps others from making a container of that name until release is called: the name is in the record of the
+// container, and who looks at the records before that one is written would take the name too.
+func (l *Local) takeName(ctx context.Context, name string) (release func(), err error) {
 	if name == "" {
-		return nil
+		return func() {}, nil
 	}
 	if !idForm.MatchString(name) {
-		return fmt.Errorf("engine: name %q: not letters, digits, '_', '.', '-', at most 63: %w", name, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("engine: name %q: not letters, digits, '_', '.', '-', at most 63: %w", name, errdefs.ErrInvalidArgument)
 	}
+	release, err = claim(l.path("content", "busy", "name-"+name), func() error { return context.Cause(ctx) })
+	if err != nil {
+		return nil, fmt.Errorf("engine: name %q: %w", name, err)
+	}
+	if err := l.checkName(ctx, name); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// checkName refuses a name that another container has.
+func (l *Local) checkName(ctx context.Context, name string) error {
 	list, err := l.Containers(ctx)
 	if err != nil {
 		return err

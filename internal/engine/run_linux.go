@@ -245,14 +245,16 @@ func (t *Task) start(s Streams) (int, error) {
 		return 0, errors.Join(err, out.wait())
 	}
 	done := make(chan struct{})
-	go t.passSignals(cmd.Process, s, done)
+	var beside sync.WaitGroup
+	beside.Go(func() { t.passSignals(cmd.Process, s, done) })
 	started := func() {}
 	if s.Started != nil {
 		started = sync.OnceFunc(s.Started)
-		go t.tellStart(started, done)
+		beside.Go(func() { t.tellStart(started, done) })
 	}
 	err = cmd.Wait()
 	close(done)
+	beside.Wait()
 	lost := out.wait()
 	if !t.runtimeFailed() { // it was so quick that nobody saw it
 		started()
