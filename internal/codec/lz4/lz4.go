@@ -50,13 +50,17 @@ func (o *Options) validate() error {
 // calls; what it was used for before has no influence on its output.
 type Encoder struct {
 	opts Options
-	fast *fast
+	fast *fast // nil: hc
+	hc   *hc
 }
 
 // NewEncoder returns an Encoder; an error says which option is wrong.
 func NewEncoder(o Options) (*Encoder, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
+	}
+	if o.HC {
+		return &Encoder{opts: o, hc: newHC(o)}, nil
 	}
 	return &Encoder{opts: o, fast: new(fast)}, nil
 }
@@ -66,7 +70,11 @@ func NewEncoder(o Options) (*Encoder, error) {
 // written to. dst and src must not overlap.
 func (e *Encoder) FitDst(dst, src []byte) (written, consumed int) {
 	b := block{dst: dst, src: src}
-	e.fast.encode(&b, e.opts.MaxDistance)
+	if e.hc != nil {
+		e.hc.encode(&b)
+	} else {
+		e.fast.encode(&b, e.opts.MaxDistance)
+	}
 	if b.n >= b.anchor {
 		return 0, 0
 	}

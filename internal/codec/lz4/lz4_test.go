@@ -2,17 +2,24 @@ package lz4
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand"
 	"testing"
 )
 
 func TestRoundTrip(t *testing.T) {
-	e, err := NewEncoder(Options{})
+	for level := -1; level <= MaxLevel; level++ {
+		t.Run(fmt.Sprint(level), func(t *testing.T) { testRoundTrip(t, Options{HC: level >= 0, Level: max(level, 0)}) })
+	}
+}
+
+func testRoundTrip(t *testing.T, o Options) {
+	e, err := NewEncoder(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewSource(1))
-	for i := range 2000 {
+	for i := range 200 {
 		src := make([]byte, r.Intn(100000))
 		for j := range src {
 			if j > 300 && r.Intn(20) != 0 {
