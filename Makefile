@@ -18,7 +18,7 @@ PUBLIC   := $(addprefix ./,$(wildcard tree tartree dirtree erofs mkfs fsck verit
 # Packages whose goroutines share memory, or whose tests are cheap: they run under the race detector too.
 RACE     := $(addprefix ./,$(addsuffix /...,$(wildcard tree tartree dirtree erofs mkfs fsck internal)))
 
-TEST_DEBS  := git ca-certificates gcc libc6-dev runc crun systemd attr zstd python3 libarchive-tools mmdebstrap strace e2fsprogs xfsprogs
+TEST_DEBS  := git ca-certificates gcc libc6-dev runc crun systemd attr zstd python3 libarchive-tools mmdebstrap strace e2fsprogs xfsprogs btrfs-progs
 DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 

@@ -76,6 +76,7 @@ func commands(e *env) []*cobra.Command {
 		newMount(e),
 		newUmount(e),
 		newMerge(e),
+		newDedupe(e),
 		newStatus(e),
 		newConfig(e),
 		newVersion(e),

@@ -15,7 +15,7 @@ const (
 
 var (
 	// inner are packages whose names tell nobody anything: what they say names a file and why.
-	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|bundle|engine|store|snapshotter|differ|daemon): )+`)
+	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|bundle|engine|store|snapshotter|differ|daemon|dedupe): )+`)
 	twice      = regexp.MustCompile(`(?:tartree: offset [0-9]+: )+(tartree: offset )`)
 	quotedName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	kinds      = regexp.MustCompile(`(?:: (?:not found|already exists|failed precondition|invalid argument|unavailable|not implemented))+$`)

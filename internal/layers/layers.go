@@ -41,7 +41,8 @@ var table = map[string]row{
 	"erofs": {3, true},
 	"mkfs":  {3, true},
 
-	"fsck": {4, true},
+	"fsck":            {4, true},
+	"internal/dedupe": {4, false},
 
 	"internal/convert": {5, false},
 
