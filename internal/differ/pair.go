@@ -12,7 +12,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/errdefs"
 
-	"github.com/laminafs/lamina/internal/mount"
 	"github.com/laminafs/lamina/internal/store"
 )
 
@@ -74,7 +73,7 @@ func same(a, b []store.Blob) bool {
 func (d *Differ) resolve(ctx context.Context, tx *store.Tx, s *side) error {
 	if shown, ok := d.store.Stack(s.mounts); ok {
 		s.ours = true
-		return s.find(tx, shown)
+		return d.find(tx, s, shown)
 	}
 	id, ok := store.SnapshotID(d.store.Root, s.mounts)
 	if !ok {
@@ -100,8 +99,12 @@ func (d *Differ) resolve(ctx context.Context, tx *store.Tx, s *side) error {
 		if s.dir, err = d.upperOf(id); err != nil {
 			return err
 		}
-		if s.owner, err = ownerOf(info.Labels); err != nil {
+		ids, err := store.MappingOf(info.Labels)
+		if err != nil {
 			return err
+		}
+		if ids != nil {
+			s.owner = ids.Owner
 		}
 	}
 	for _, id := range of {
@@ -119,22 +122,17 @@ func (d *Differ) resolve(ctx context.Context, tx *store.Tx, s *side) error {
 }
 
 // find looks up the blobs that mounts show.
-func (s *side) find(tx *store.Tx, shown []store.Shown) error {
-	byN := make(map[uint64]store.Blob)
-	for b, err := range tx.Blobs() {
-		if err == nil && !b.Damaged {
-			byN[b.N] = b
-		}
-	}
+func (d *Differ) find(tx *store.Tx, s *side, shown []store.Shown) error {
 	for _, sh := range shown {
-		b, ok := byN[sh.N]
-		if sh.N == 0 {
-			var err error
-			if b, err = tx.Blob(sh.Key); err != nil {
-				return err
-			}
-		} else if !ok {
-			return fmt.Errorf("blob number %d: %w", sh.N, errdefs.ErrNotFound)
+		var b store.Blob
+		var err error
+		if sh.N != 0 {
+			b, err = d.store.BlobAt(tx, sh.N)
+		} else {
+			b, err = tx.Blob(sh.Key)
+		}
+		if err != nil {
+			return err
 		}
 		s.add(b)
 	}
@@ -155,28 +153,4 @@ func (d *Differ) upperOf(id string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the upper directory of snapshot %s is not mounted here: %w", id, errdefs.ErrFailedPrecondition)
-}
-
-// ownerOf maps owners as they are in an upper directory of a user namespace to what they are in it. Those
-// that are not in the mapping stay: they came from outside.
-func ownerOf(labels map[string]string) (func(uid, gid uint32) (uint32, uint32), error) {
-	u, okU := labels[snapshots.LabelSnapshotUIDMapping]
-	g, okG := labels[snapshots.LabelSnapshotGIDMapping]
-	if !okU && !okG {
-		return nil, nil
-	}
-	uids, err := mount.ParseIDRanges(u)
-	gids, err2 := mount.ParseIDRanges(g)
-	if err := errors.Join(err, err2); err != nil {
-		return nil, fmt.Errorf("mapping of owners: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	back := func(ranges []mount.IDRange, id uint32) uint32 {
-		for _, r := range ranges {
-			if id >= r.Outside && id-r.Outside < r.Count {
-				return id - r.Outside + r.Inside
-			}
-		}
-		return id
-	}
-	return func(uid, gid uint32) (uint32, uint32) { return back(uids, uid), back(gids, gid) }, nil
 }

@@ -19,6 +19,19 @@ type IDMap struct {
 	GIDs []IDRange // at least one, at most maxRanges
 }
 
+// Owner maps an owner as it is seen in the mount back to the one in the file system. Ids that no range has stay: they
+// came from elsewhere.
+func (m *IDMap) Owner(uid, gid uint32) (uint32, uint32) { return back(m.UIDs, uid), back(m.GIDs, gid) }
+
+func back(ranges []IDRange, id uint32) uint32 {
+	for _, r := range ranges {
+		if id >= r.Outside && id-r.Outside < r.Count {
+			return id - r.Outside + r.Inside
+		}
+	}
+	return id
+}
+
 // maxRanges is how many ranges a user namespace takes (UID_GID_MAP_MAX_EXTENTS, include/linux/user_namespace.h).
 const maxRanges = 340
 

@@ -122,10 +122,10 @@ func (s *Snapshotter) blobOfUpper(ctx context.Context, st *state) (*store.Blob, 
 	defer func() { _ = staged.Discard() }()
 	var o convert.DirOptions
 	o.Mkfs.TempDir = staged.Dir()
-	if ids, err := mappingOf(st.info.Labels); err != nil {
+	if ids, err := store.MappingOf(st.info.Labels); err != nil {
 		return nil, err
 	} else if ids != nil {
-		o.Mkfs.Owner = unmapper(ids)
+		o.Mkfs.Owner = ids.Owner
 	}
 	if _, err := convert.Dir(ctx, dir, staged.File(), o); err != nil {
 		if errors.Is(err, errors.ErrUnsupported) {

@@ -87,7 +87,7 @@ func TestOwnersGoThereAndBack(t *testing.T) {
 		UIDs: []mount.IDRange{{Inside: 0, Outside: 1000, Count: 1}, {Inside: 1, Outside: 100000, Count: 65535}},
 		GIDs: []mount.IDRange{{Inside: 0, Outside: 200000, Count: 65536}},
 	}
-	back := unmapper(m)
+	back := m.Owner
 	for _, id := range []int{0, 1, 33, 65535} {
 		u, ok := mapID(m.UIDs, id)
 		g, ok2 := mapID(m.GIDs, id)

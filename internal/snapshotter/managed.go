@@ -39,7 +39,7 @@ func (s *Snapshotter) managed(ctx context.Context, st *state) ([]mount.Mount, er
 		}
 		before, options = w.before, w.options
 	}
-	if ids, err := mappingOf(st.info.Labels); err != nil {
+	if ids, err := store.MappingOf(st.info.Labels); err != nil {
 		return nil, err
 	} else if ids != nil {
 		options = append(options, "uidmap="+st.info.Labels[snapshots.LabelSnapshotUIDMapping],

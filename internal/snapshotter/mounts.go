@@ -31,7 +31,7 @@ func (st *state) unpacks() bool {
 
 // host returns one overlay or bind mount.
 func (s *Snapshotter) host(ctx context.Context, st *state) ([]cmount.Mount, error) {
-	ids, err := mappingOf(st.info.Labels)
+	ids, err := store.MappingOf(st.info.Labels)
 	if err != nil {
 		return nil, err
 	}

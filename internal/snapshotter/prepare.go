@@ -131,20 +131,24 @@ func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, pare
 	if unpack && e.DiffID != "" {
 		s.adoptCached(ctx, &e)
 	}
+	var hit *store.Blob
+	var usage snapshots.Usage
+	if unpack {
+		var err error
+		if hit, usage, err = s.wanted(ctx, &e); err != nil {
+			return nil, err
+		}
+	}
 	var st state
 	there := false
 	err := s.store.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if !unpack {
+		switch {
+		case !still(tx, hit):
 			return s.insert(ctx, tx, &st, kind, key, parent, opts, nil)
+		case parent == "" && hit.Digest != e.Chain && !e.Bottom():
+			return s.insert(ctx, tx, &st, kind, key, parent, opts, hit)
 		}
-		hit, ok := s.hit(tx, &e)
-		if !ok {
-			return s.insert(ctx, tx, &st, kind, key, parent, opts, nil)
-		}
-		if parent == "" && hit.Digest != e.Chain && !e.Bottom() {
-			return s.insert(ctx, tx, &st, kind, key, parent, opts, &hit)
-		}
-		there, err = s.commitHit(ctx, tx, hit, key, &base, &e)
+		there, err = s.commitHit(ctx, tx, hit, usage, key, &base, &e)
 		return err
 	})
 	if err != nil {
@@ -169,7 +173,7 @@ func (s *Snapshotter) checkLabels(labels map[string]string) error {
 	if _, _, err := sizeOf(labels); err != nil {
 		return err
 	}
-	_, err := mappingOf(labels)
+	_, err := store.MappingOf(labels)
 	return err
 }
 

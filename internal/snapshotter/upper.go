@@ -13,6 +13,7 @@ import (
 
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/mount"
+	"github.com/laminafs/lamina/internal/store"
 )
 
 // upper is what takes the changes of a snapshot.
@@ -177,7 +178,7 @@ func (s *Snapshotter) rootOf(st *state) (rootDir, error) {
 			return r, err
 		}
 	}
-	ids, err := mappingOf(st.info.Labels)
+	ids, err := store.MappingOf(st.info.Labels)
 	if err != nil || ids == nil {
 		return r, err
 	}

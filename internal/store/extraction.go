@@ -1,10 +1,14 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/laminafs/lamina/internal/mount"
 )
 
 // LabelParentChain is the chain ID of the layer below; containerd sends it from 2.3 on. Before, the parent of a
@@ -40,6 +44,25 @@ func ExtractionOf(info *snapshots.Info) (e Extraction, ok bool) {
 		}
 	}
 	return e, true
+}
+
+// MappingOf reads the labels by which containerd asks for owners as a user namespace sees them; nil without them. One
+// that cannot be read is an ErrInvalidArgument.
+func MappingOf(labels map[string]string) (*mount.IDMap, error) {
+	u, okU := labels[snapshots.LabelSnapshotUIDMapping]
+	g, okG := labels[snapshots.LabelSnapshotGIDMapping]
+	if !okU && !okG {
+		return nil, nil
+	}
+	uids, err := mount.ParseIDRanges(u)
+	if err != nil {
+		return nil, fmt.Errorf("label %s: %w: %w", snapshots.LabelSnapshotUIDMapping, err, errdefs.ErrInvalidArgument)
+	}
+	gids, err := mount.ParseIDRanges(g)
+	if err != nil {
+		return nil, fmt.Errorf("label %s: %w: %w", snapshots.LabelSnapshotGIDMapping, err, errdefs.ErrInvalidArgument)
+	}
+	return &mount.IDMap{UIDs: uids, GIDs: gids}, nil
 }
 
 // Bottom tells whether a layer has none below it.

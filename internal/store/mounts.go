@@ -26,6 +26,7 @@ func (s *Store) MountBlob(ctx context.Context, b Blob) (dir string, err error) {
 	if b.N == 0 {
 		return "", fmt.Errorf("store: mount %s: not a record: %w", b.Key, errdefs.ErrInvalidArgument)
 	}
+	s.keys.number(b.N, b.Key) // who sees the mount may ask
 	dir = s.MountPoint(b.N)
 	mounted, err := mount.Mounted(dir)
 	if errors.Is(err, fs.ErrNotExist) {
