@@ -2,35 +2,31 @@ package microlzma
 
 import "encoding/binary"
 
-// coder is the range decoder: a value that the loop keeps in registers.
+// coder is the range decoder: a value that the loop keeps in registers. Its methods are small enough to be inlined,
+// so normal is to be called before bit and node. All numbers are of 32 bits, but differences have a sign.
 type coder struct {
-	rng, code uint32
+	rng, code int64
 	pos       int // next byte of the input
 }
 
 // startCoder takes the first bytes of a stream of rangeBytes or more.
 func startCoder(src []byte) coder {
-	return coder{rng: 1<<32 - 1, code: binary.BigEndian.Uint32(src[1:]), pos: rangeBytes}
+	return coder{rng: 1<<32 - 1, code: int64(binary.BigEndian.Uint32(src[1:])), pos: rangeBytes}
 }
 
 // normal makes the range large enough for a bit.
 func (c coder) normal(in []byte) coder {
 	if c.rng < topValue {
 		c.rng <<= 8
-		c.code = c.code<<8 | uint32(in[c.pos])
+		c.code = c.code<<8 | int64(in[c.pos])
 		c.pos++
 	}
 	return c
 }
 
 // bit decodes a bit of probability p. It suits bits that can be foretold.
-func (c coder) bit(p *uint16, in []byte) (coder, bool) {
-	if c.rng < topValue {
-		c.rng <<= 8
-		c.code = c.code<<8 | uint32(in[c.pos])
-		c.pos++
-	}
-	v := uint32(*p)
+func (c coder) bit(p *uint16) (coder, bool) {
+	v := int64(*p)
 	bound := c.rng >> probBits * v
 	if c.code < bound {
 		*p = uint16(v + (1<<probBits-v)>>probMove)
@@ -45,19 +41,13 @@ func (c coder) bit(p *uint16, in []byte) (coder, bool) {
 
 // node decodes a bit of probability p into a tree's node: 2*m or 2*m+1. It has no branches on the bit, since those of
 // literals and lengths cannot be foretold.
-func (c coder) node(p *uint16, m uint32, in []byte) (coder, uint32) {
-	if c.rng < topValue {
-		c.rng <<= 8
-		c.code = c.code<<8 | uint32(in[c.pos])
-		c.pos++
-	}
-	v := uint32(*p)
+func (c coder) node(p *uint16, m int64) (coder, int64) {
+	v := int64(*p)
 	bound := c.rng >> probBits * v
-	d := int64(c.code) - int64(bound)
-	zero := uint32(d >> 63) // all ones if the bit is 0
-	c.code = uint32(d) + bound&zero
-	c.rng -= bound
-	c.rng += (bound - c.rng) & zero
-	*p = uint16(v - uint32(int32(v-zero&(1<<probBits-1<<probMove+1))>>probMove))
+	c.code -= bound
+	zero := c.code >> 63 // all ones if the bit is 0
+	c.code += bound & zero
+	c.rng = bound + (c.rng-2*bound)&^zero
+	*p = uint16(v - (v-zero&(1<<probBits-1<<probMove+1))>>probMove)
 	return c, m<<1 + 1 + zero
 }
