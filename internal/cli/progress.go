@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,10 +43,13 @@ func (e *env) startProgress(f progressFlag, what string, total int64) (*progress
 	switch {
 	case f.mode == "json":
 		return follow(&jsonView{json.NewEncoder(e.stderr), what, total}, jsonEvery), nil
-	case f.mode == "", f.mode == "none", f.mode == "auto" && !isTerminal(e.stderr):
+	case f.mode == "", f.mode == "none":
 		return nil, nil
 	case f.mode == "auto":
-		return follow(newBar(e.stderr, what, total), barEvery), nil
+		if s := newScreen(e.stderr); s != nil {
+			return follow(newBar(s, what, total), barEvery), nil
+		}
+		return nil, nil
 	}
 	return nil, usagef("--progress: %q: not one of auto, json, none", f.mode)
 }
@@ -109,22 +113,32 @@ func (c *countReader) Read(b []byte) (int, error) {
 }
 
 // bar is a view for people.
-type bar struct{ *progressbar.ProgressBar }
-
-func newBar(w io.Writer, what string, total int64) bar {
-	return bar{progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription(what),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionUseIECUnits(true),
-		progressbar.OptionSetWidth(30),
-		progressbar.OptionClearOnFinish(),
-	)}
+type bar struct {
+	screen *screen
+	text   *progressbar.ProgressBar
 }
 
-// The bar is decoration: a terminal that cannot be written to is no reason to fail.
-func (b bar) show(pos int64) { _ = b.Set64(pos) }
-func (b bar) finish(int64)   { _ = b.Clear() }
+func newBar(s *screen, what string, total int64) bar {
+	return bar{s, newText(total, progressbar.OptionSetDescription(what))}
+}
+
+// newText is a bar that is drawn by a screen: see barText.
+func newText(total int64, more ...progressbar.Option) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total, append([]progressbar.Option{
+		progressbar.OptionSetWriter(io.Discard), progressbar.OptionShowBytes(true), progressbar.OptionShowCount(),
+		progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(0),
+	}, more...)...)
+}
+
+// barText is a bar as text, without the carriage return with which the library starts it.
+func barText(b *progressbar.ProgressBar, pos int64) string {
+	_ = b.Set64(pos) // an error is a position behind the end, where the bar stays as it was
+	return strings.TrimLeft(b.String(), "\r")
+}
+
+func (b bar) show(pos int64) { b.screen.draw([]string{barText(b.text, pos)}) }
+
+func (b bar) finish(int64) { b.screen.draw(nil) }
 
 // jsonView is a view for programs.
 type jsonView struct {

@@ -145,6 +145,9 @@ func boxImage(t *testing.T) string {
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []any{blob["digest"]}}})
 	manifest := add(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{blob}})
 	index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": []any{manifest}})
+	if err := os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "index.json"), index, 0o644); err != nil {
 		t.Fatal(err)
 	}

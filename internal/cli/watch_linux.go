@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,10 +25,13 @@ func (e *env) startTransfer(f progressFlag) (transferView, error) {
 	switch {
 	case f.mode == "json":
 		return startLines(e.stderr), nil
-	case f.mode == "", f.mode == "none", f.mode == "auto" && !isTerminal(e.stderr):
+	case f.mode == "", f.mode == "none":
 		return silent{}, nil
 	case f.mode == "auto":
-		return startBars(e.stderr), nil
+		if s := newScreen(e.stderr); s != nil {
+			return startBars(s), nil
+		}
+		return silent{}, nil
 	}
 	return nil, usagef("--progress: %q: not one of auto, json, none", f.mode)
 }
@@ -145,38 +147,33 @@ func (j *jsonLines) show() {
 // bars is a view for people: a line for every layer, a bar for those that are under way.
 type bars struct {
 	board
-	w    io.Writer
-	bar  []*progressbar.ProgressBar
-	rows int // that are on the screen
+	screen *screen
+	bar    []*progressbar.ProgressBar
 }
 
-// maxRows is how many layers are shown at once: no more than a screen has lines.
+// maxRows is how many layers are shown at once, if the terminal has room for them: more nobody follows.
 const maxRows = 20
 
-func startBars(w io.Writer) *bars {
-	b := &bars{w: w}
+func startBars(s *screen) *bars {
+	b := &bars{screen: s}
 	b.follow(barEvery, b.show)
 	return b
 }
 
-// show draws all lines anew, over those that are there; at the end it takes them away.
+// show draws all lines anew; at the end it takes them away.
 func (b *bars) show(last bool) {
-	var out bytes.Buffer
-	if b.rows > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA\x1b[J", b.rows)
-	}
-	b.rows = 0
+	var lines []string
 	if !last {
-		for _, i := range b.visible() {
-			fmt.Fprintf(&out, "%s\n", b.line(i))
-			b.rows++
+		_, rows := b.screen.size()
+		for _, i := range b.visible(min(maxRows, rows-1)) {
+			lines = append(lines, b.line(i))
 		}
 	}
-	_, _ = b.w.Write(out.Bytes()) // decoration
+	b.screen.draw(lines)
 }
 
 // visible chooses the layers that are shown: all, or those that are not finished first.
-func (b *bars) visible() []int {
+func (b *bars) visible(room int) []int {
 	var open, finished []int
 	for i, l := range b.lines {
 		if l.Status == "waiting" || l.Status == "running" {
@@ -185,15 +182,14 @@ func (b *bars) visible() []int {
 			finished = append(finished, i)
 		}
 	}
-	if len(b.lines) <= maxRows {
+	if len(b.lines) <= room {
 		open = open[:0]
 		for i := range b.lines {
 			open = append(open, i)
 		}
 		return open
 	}
-	list := append(open, finished...)
-	return list[:maxRows]
+	return append(open, finished...)[:max(0, room)]
 }
 
 func (b *bars) line(i int) string {
@@ -209,10 +205,7 @@ func (b *bars) line(i int) string {
 		b.bar = append(b.bar, nil)
 	}
 	if b.bar[i] == nil {
-		b.bar[i] = progressbar.NewOptions64(l.Total,
-			progressbar.OptionSetWriter(io.Discard), progressbar.OptionShowBytes(true),
-			progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(0))
+		b.bar[i] = newText(l.Total)
 	}
-	_ = b.bar[i].Set64(min(l.Bytes, l.Total))
-	return name + "  " + b.bar[i].String()
+	return name + "  " + barText(b.bar[i], min(l.Bytes, l.Total))
 }
