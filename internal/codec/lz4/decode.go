@@ -113,6 +113,9 @@ func decodeTail(dst, src []byte, d, s int) error {
 		if n == 15 {
 			n, s = moreLength(n, src, s)
 		}
+		if s >= len(src) {
+			return &CorruptError{s, "ends with a match"}
+		}
 		d = repeat(dst, d, offset, min(n+minMatch, len(dst)-d))
 	}
 	return nil
