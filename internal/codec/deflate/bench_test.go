@@ -105,3 +105,35 @@ func BenchmarkFitDst(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheckpoints is BenchmarkDecode with checkpoints every 4 MiB.
+func BenchmarkCheckpoints(b *testing.B) {
+	path := os.Getenv("LAMINA_GZ")
+	if path == "" {
+		b.Skip("LAMINA_GZ names no file")
+	}
+	in, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, History+slack+256<<10)
+	for _, every := range []int64{0, 4 << 20} {
+		b.Run(fmt.Sprintf("every=%d", every), func(b *testing.B) {
+			for b.Loop() {
+				var list Points
+				z := NewReader(bytes.NewReader(in))
+				if every > 0 {
+					z.Checkpoints(every, list.Add)
+				}
+				var err error
+				for err == nil {
+					_, err = z.Next(buf)
+				}
+				if err != io.EOF {
+					b.Fatal(err)
+				}
+				b.SetBytes(z.out)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ var order = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14,
 
 // blockHeader reads the header of a block with its codes.
 func (z *Reader) blockHeader() error {
+	z.block = z.at()
 	if err := z.need(3); err != nil {
 		return err
 	}

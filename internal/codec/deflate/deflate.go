@@ -55,6 +55,8 @@ type Reader struct {
 	end int    // of what in holds
 	eof bool
 
+	base int64 // where in[0] is in the source
+
 	bits  uint64 // the next count bits of the input, the first one lowest; 0 above, but in codes
 	count uint
 
@@ -72,6 +74,9 @@ type Reader struct {
 	history int    // bytes of the current member that a match may refer to, at the end of window
 	sum     uint32 // of the member
 	size    uint32
+	out     int64 // bytes of all members so far
+	block   int64 // where the header of the current block is, in bits of the source
+	points  *recorder
 	err     error
 }
 
@@ -95,6 +100,9 @@ func (z *Reader) Next(buf []byte) (data []byte, err error) {
 		op, z.err = z.step(buf, op)
 		if op > start {
 			z.update(buf[start:op])
+		}
+		if z.points != nil {
+			z.points.step(z, buf[:op])
 		}
 	}
 	z.window = buf[:op]
@@ -184,9 +192,13 @@ var errBlockEnd = errors.New("end of block")
 func (z *Reader) more() error {
 	back := min(z.pos, 8)
 	z.end = copy(z.in[:], z.in[z.pos-back:z.end])
+	z.base += int64(z.pos - back)
 	z.pos = back
 	for range maxEmpty {
 		n, err := z.r.Read(z.in[z.end:inputSize])
+		if z.points != nil {
+			z.points.input(z.in[z.end : z.end+n])
+		}
 		z.end += n
 		if err == io.EOF {
 			z.eof = true
@@ -249,6 +261,9 @@ func (z *Reader) take(n uint) uint64 {
 	z.count -= n
 	return v
 }
+
+// at is where the next bit is in the source.
+func (z *Reader) at() int64 { return 8*(z.base+int64(z.pos)) - int64(z.count) }
 
 // align gives whole bytes back and drops the rest of the current one.
 func (z *Reader) align() {

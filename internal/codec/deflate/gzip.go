@@ -66,6 +66,7 @@ func (z *Reader) headerByte(sum *uint32) (byte, error) {
 func (z *Reader) update(data []byte) {
 	z.sum = crc32.Update(z.sum, crc32.IEEETable, data)
 	z.size += uint32(len(data))
+	z.out += int64(len(data))
 	z.history = min(z.history+len(data), History)
 }
 
