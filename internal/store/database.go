@@ -24,13 +24,15 @@ type database struct {
 	files  files
 	writer chan struct{} // has room for the one goroutine that may change something
 
-	mu  sync.Mutex // guards cur, and refs, spent, until of *cur
-	cur *burst
+	mu    sync.Mutex // guards stuck, cur, and refs, spent, until of *cur
+	cur   *burst
+	stuck error // why the file cannot be opened any more by this process: bbolt panicked and kept its locks
 }
 
 // burst is the time for which metadata.db stays open.
 type burst struct {
 	meta  *storage.MetaStore
+	file  *os.File // that meta has open
 	refs  int
 	until time.Time
 	spent bool          // takes nobody on any more
@@ -53,6 +55,10 @@ func newDatabase(path string, l *rangeLock, f files) *database {
 func (d *database) enter(ctx context.Context) (*burst, error) {
 	for {
 		d.mu.Lock()
+		if err := d.stuck; err != nil {
+			d.mu.Unlock()
+			return nil, err
+		}
 		b := d.cur
 		if b == nil {
 			b = &burst{ready: make(chan struct{}), gone: make(chan struct{})}
@@ -81,27 +87,30 @@ func (d *database) enter(ctx context.Context) (*burst, error) {
 
 // begin opens the file for b, which is current and has no other user yet.
 func (d *database) begin(ctx context.Context, b *burst) error {
-	meta, err := d.open(ctx)
+	meta, file, err := d.open(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	close(b.ready)
 	if err != nil {
+		if isTorn(err) {
+			d.stuck = err
+		}
 		d.cur = nil
 		close(b.gone)
 		return err
 	}
-	b.meta, b.refs, b.until = meta, 1, time.Now().Add(maxBurst)
+	b.meta, b.file, b.refs, b.until = meta, file, 1, time.Now().Add(maxBurst)
 	return nil
 }
 
 // open takes the lock and opens the file.
-func (d *database) open(ctx context.Context) (_ *storage.MetaStore, err error) {
+func (d *database) open(ctx context.Context) (_ *storage.MetaStore, file *os.File, err error) {
 	if err := d.lock.wait(ctx, lockTurn, true); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	err = d.lock.wait(ctx, lockDatabase, true)
 	if err = errors.Join(err, d.lock.unlock(lockTurn)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -111,20 +120,29 @@ func (d *database) open(ctx context.Context) (_ *storage.MetaStore, err error) {
 	meta, err := storage.NewMetaStore(d.path, func(o *bolt.Options) error {
 		o.Timeout = flockWait
 		o.FreelistType = bolt.FreelistMapType
-		o.OpenFile = d.files.openDatabase
+		o.OpenFile = func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = d.files.openDatabase(path, flag, mode)
+			return file, err
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", d.path, err)
+		return nil, nil, fmt.Errorf("store: %s: %w", d.path, err)
 	}
-	_, t, err := meta.TransactionContext(ctx, false) // opens
-	if err == nil {
-		err = t.Rollback()
+	err = guarded(d.path, func() error {
+		_, t, err := meta.TransactionContext(ctx, false) // opens
+		if err == nil {
+			err = t.Rollback()
+		}
+		return err
+	})
+	if isTorn(err) {
+		return nil, nil, errors.Join(err, abandon(file)) // meta keeps its locks: it cannot be closed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", d.path, errors.Join(err, meta.Close()))
+		return nil, nil, fmt.Errorf("store: %s: %w", d.path, errors.Join(err, meta.Close()))
 	}
-	return meta, nil
+	return meta, file, nil
 }
 
 // leave ends what enter began. The last one closes the file.
@@ -139,7 +157,12 @@ func (d *database) leave(b *burst, broken bool) error {
 		return nil
 	}
 	d.cur = nil
-	err := b.meta.Close()
+	var err error
+	if d.stuck == nil {
+		err = b.meta.Close()
+	} else {
+		err = abandon(b.file)
+	}
 	close(b.gone)
 	if err = errors.Join(err, d.lock.unlock(lockDatabase)); err != nil {
 		return fmt.Errorf("store: %s: close: %w", d.path, err)
@@ -164,30 +187,74 @@ func (d *database) transact(ctx context.Context, writable bool, fn func(context.
 	}
 	broken := false
 	defer func() { err = errors.Join(err, d.leave(b, broken)) }()
-	ctx, t, err := b.meta.TransactionContext(ctx, writable)
+	tx, ctx, err := d.start(ctx, b, writable)
 	if err != nil {
 		broken = true
-		return fmt.Errorf("store: %s: %w", d.path, err)
+		return err
 	}
-	tx, ok := t.(*bolt.Tx)
-	if !ok {
-		return errors.Join(fmt.Errorf("store: %s: storage has a transaction of another kind", d.path), t.Rollback())
-	}
-	defer func() { _ = tx.Rollback() }() // also if fn panics; an error after a commit
-	if err := fn(ctx, tx); err != nil {
+	defer d.end(tx) // also if fn panics
+	err = guarded(d.path, func() error { return fn(ctx, tx) })
+	if err != nil || !writable {
+		broken = isTorn(err)
 		if writable && errors.Is(err, errNoChange) {
 			return nil
 		}
 		return err
 	}
-	if !writable {
-		return nil
-	}
-	if err := d.files.commit(tx); err != nil {
+	if err := guarded(d.path, func() error { return d.files.commit(tx) }); err != nil {
 		broken = true
+		if isTorn(err) {
+			return err
+		}
 		return fmt.Errorf("store: %s: commit: %w", d.path, err)
 	}
 	return nil
+}
+
+// start begins a transaction.
+func (d *database) start(ctx context.Context, b *burst, writable bool) (tx *bolt.Tx, inside context.Context, err error) {
+	err = guarded(d.path, func() error {
+		var t storage.Transactor
+		if inside, t, err = b.meta.TransactionContext(ctx, writable); err != nil {
+			return fmt.Errorf("store: %s: %w", d.path, err)
+		}
+		var ok bool
+		if tx, ok = t.(*bolt.Tx); !ok {
+			return errors.Join(fmt.Errorf("store: %s: storage has a transaction of another kind", d.path), t.Rollback())
+		}
+		return nil
+	})
+	if isTorn(err) {
+		d.giveUp(err)
+	}
+	return tx, inside, err
+}
+
+// end ends a transaction that was not committed.
+func (d *database) end(tx *bolt.Tx) {
+	err := guarded(d.path, func() error {
+		_ = tx.Rollback() // an error after a commit
+		return nil
+	})
+	if err != nil {
+		d.giveUp(err)
+	}
+}
+
+// abandon closes the file behind the back of bbolt, for other processes: the mapping, which stays, would keep its lock.
+func abandon(file *os.File) error {
+	if file == nil {
+		return nil
+	}
+	return unlockDir(file)
+}
+
+// giveUp notes that bbolt panicked where it does not give up its locks: to close the file, or to open it again, would
+// wait for ever.
+func (d *database) giveUp(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = err
 }
 
 // errNoChange ends a transaction that turned out to change nothing.

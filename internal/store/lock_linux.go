@@ -57,7 +57,7 @@ func lockDir(d *os.File, exclusive bool) error {
 	}
 }
 
-// unlockDir closes a directory and gives up its lock, also the copy that a child has which is just being
+// unlockDir closes a file and gives up its lock, also the copy that a child has which is just being
 // started.
 func unlockDir(d *os.File) error {
 	return errors.Join(unix.Flock(int(d.Fd()), unix.LOCK_UN), d.Close())

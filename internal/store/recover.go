@@ -65,13 +65,6 @@ func (s *Store) makeDirs() error {
 // readable returns the blobs that are not known to be damaged, and removes records that cannot be read: the
 // next publication writes them again.
 func (s *Store) readable(ctx context.Context) (blobs []Blob, err error) {
-	defer func() {
-		// bbolt panics over pages that a lying disk has left half written. It must not take a daemon with it, and there
-		// is no going on.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("store: %s: damaged: %v", s.database(), p)
-		}
-	}()
 	broken := false
 	err = s.View(ctx, func(_ context.Context, tx *Tx) error {
 		for b, err := range tx.Blobs() {
