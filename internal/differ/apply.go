@@ -97,6 +97,13 @@ func (d *Differ) apply(ctx context.Context, desc ocispec.Descriptor, t *layerTyp
 		return ocispec.Descriptor{}, &convert.DigestError{Got: desc.Digest.String(), Want: want.String()}
 	}
 	diffID := diffIDOf(desc, t, want, f)
+	if d.config.Isolated {
+		// The diffID is from the config of an image, so from anybody: only what the content was seen to be counts.
+		diffID = diffIDOf(desc, t, "", f)
+		if _, err := d.content.Info(ctx, desc.Digest); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
 	ok, err := d.link(ctx, id, diffID)
 	if err != nil {
 		return ocispec.Descriptor{}, err

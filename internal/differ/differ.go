@@ -31,6 +31,9 @@ type Config struct {
 	// ContentRoot is the directory of a local content store, the one that has "blobs" in it: layers are
 	// read from its files where possible. "": they are read through the content store only.
 	ContentRoot string `toml:"content_root"`
+	// Isolated keeps a layer that the store has from those who name its diffID and have not its content: the policy of the
+	// snapshotter.
+	Isolated bool `toml:"-"`
 	// Observe, if set, is told of every layer, on any goroutine.
 	Observe func(Event) `toml:"-"`
 }

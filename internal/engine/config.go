@@ -67,7 +67,7 @@ func Default() Config {
 		Containerd: Containerd{Address: "/run/containerd/containerd.sock", Root: "/var/lib/containerd"},
 		Snapshotter: snapshotter.Config{
 			OvlMountOptions: []string{}, LayerContentCaches: []string{},
-			DmverityMode: "auto", MountMode: "host", Quota: "image",
+			DmverityMode: "auto", MountMode: "host", Quota: "image", ContentSharingPolicy: "shared",
 		},
 		Registry: Registry{
 			ConfigPath:             "/etc/lamina/certs.d:/etc/containerd/certs.d",

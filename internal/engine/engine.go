@@ -70,7 +70,7 @@ func all(observers []func(store.Event)) func(store.Event) {
 // snapshotter rebuilds damaged blobs from that store.
 func (e *Engine) NewDiffer(cs content.Store, dir string, observe func(differ.Event)) (*differ.Differ, error) {
 	c := e.Config.Differ
-	c.Observe = observe
+	c.Observe, c.Isolated = observe, e.Config.Snapshotter.Isolated()
 	if c.ContentRoot == "" {
 		c.ContentRoot = dir
 	}

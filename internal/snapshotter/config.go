@@ -25,7 +25,10 @@ type Config struct {
 	DmverityMode       string   `toml:"dmverity_mode"`        // "auto", "off" or "": no blob has dm-verity yet, so "on" is refused
 	LayerContentCaches []string `toml:"layer_content_caches"` // absolute paths of directories of finished blobs
 	MountMode          string   `toml:"mount_mode"`           // "host" (default) or "managed"
-	Quota              string   `toml:"quota"`                // "image" (default, the same as "ext4"), "xfs" or "project": what keeps an active snapshot to its size
+	// ContentSharingPolicy says who gets a layer that the store has, named as containerd's key of its metadata: "shared"
+	// (default): who names its diffID, without a download; "isolated": who brings its content.
+	ContentSharingPolicy string `toml:"content_sharing_policy"`
+	Quota                string `toml:"quota"` // "image" (default, the same as "ext4"), "xfs" or "project": what keeps an active snapshot to its size
 
 	// Rebuild, if set, makes the blob of a layer again that is lost or damaged, for all snapshots that refer to it; it is
 	// called outside of transactions, on any goroutine, with the context of who asked for the snapshot. It is an
@@ -59,11 +62,15 @@ const (
 	quotaXFS     quotaKind = "xfs"     // as quotaImage, which has ext4
 )
 
+// Isolated tells whether a layer that the store has is only for those who bring its content.
+func (c *Config) Isolated() bool { return c.ContentSharingPolicy == "isolated" }
+
 // parsed is a Config that holds nothing wrong.
 type parsed struct {
 	mode        mode
 	quota       quotaKind
 	defaultSize int64
+	isolated    bool
 	caches      []string
 	overlay     []string
 	observe     func(Event)
@@ -108,6 +115,16 @@ func (c *Config) parse() (parsed, error) {
 		p.quota = quotaImage
 	default:
 		refuse("quota", c.Quota, "must be image (which is ext4), ext4, xfs or project")
+	}
+	p.isolated = c.Isolated()
+	switch c.ContentSharingPolicy {
+	case "", "shared":
+	case "isolated":
+		if len(c.LayerContentCaches) > 0 {
+			refuse("content_sharing_policy", c.ContentSharingPolicy, "layer_content_caches gives layers to whoever names them: leave that empty")
+		}
+	default:
+		refuse("content_sharing_policy", c.ContentSharingPolicy, "must be shared or isolated")
 	}
 	var err error
 	if p.defaultSize, err = parseSize(c.DefaultSize); err != nil {

@@ -127,7 +127,7 @@ func (s *Snapshotter) create(ctx context.Context, kind snapshots.Kind, key, pare
 		return nil, err
 	}
 	e, unpack := store.ExtractionOf(&base)
-	unpack = unpack && kind == snapshots.KindActive
+	unpack = unpack && kind == snapshots.KindActive && !s.conf.isolated
 	if unpack && e.DiffID != "" {
 		s.adoptCached(ctx, &e)
 	}
