@@ -266,16 +266,11 @@ func (in *ingestion) resume(src io.ReadCloser) (io.ReadCloser, error) {
 
 // file is where the content store keeps what has come so far: it has no way to read that.
 func (in *ingestion) file() (string, error) {
-	list, err := in.t.files.ListStatuses(context.Background())
-	if err != nil {
-		return "", err
+	path, err := in.t.files.find("/" + in.ref)
+	if err == nil && path == "" {
+		err = fmt.Errorf("engine: %s: what was fetched before: %w", in.desc.Digest, errdefs.ErrNotFound)
 	}
-	for _, st := range list {
-		if strings.HasPrefix(st.Ref, namespace+"/") && strings.HasSuffix(st.Ref, "/"+in.ref) {
-			return in.t.path("content", "ingest", digest.FromString(st.Ref).Encoded(), "data"), nil
-		}
-	}
-	return "", fmt.Errorf("engine: %s: what was fetched before: %w", in.desc.Digest, errdefs.ErrNotFound)
+	return path, err
 }
 
 // all takes everything from a reader and commits it.

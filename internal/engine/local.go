@@ -13,7 +13,6 @@ import (
 	"github.com/containerd/containerd/v2/core/metadata"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
-	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/log"
 	bolt "go.etcd.io/bbolt"
 
@@ -37,7 +36,7 @@ type Local struct {
 
 	root    string
 	db      *records
-	files   content.Store // what is in the directory
+	files   *prompt // what is in the directory
 	meta    *metadata.DB
 	content content.Store // what is in the records
 	images  images.Store
@@ -78,7 +77,7 @@ func OpenLocal(ctx context.Context, c Config) (_ *Local, err error) {
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	if l.files, err = local.NewStore(l.path("content")); err != nil {
+	if l.files, err = newPrompt(l.path("content")); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	l.db = newRecords(l.path("meta.db"))
