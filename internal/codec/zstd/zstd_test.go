@@ -4,43 +4,192 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-func text(n int) []byte {
+// samples returns data of several kinds, n bytes each.
+func samples(n int) map[string][]byte {
 	r := rand.New(rand.NewPCG(1, 2))
-	words := []string{"lamina ", "layer ", "of ", "the ", "a ", "erofs\n", "cluster ", "{}", "0123", "zstd-"}
-	var b []byte
-	for len(b) < n {
-		b = append(b, words[r.IntN(len(words))]...)
-		if r.IntN(4) == 0 {
+	s := map[string][]byte{"random": make([]byte, n), "zeros": make([]byte, n), "few symbols": make([]byte, n), "skewed": make([]byte, n)}
+	for i := range n {
+		s["random"][i] = byte(r.Uint32())
+		s["few symbols"][i] = "ab"[r.IntN(2)]
+		s["skewed"][i] = byte(r.ExpFloat64() * 9) // codes of any length
+	}
+	for _, d := range []int{1, 2, 3, 4, 7, 8, 9, 1000} {
+		var b []byte
+		for len(b) < n {
 			b = append(b, byte(r.Uint32()))
+			for k := r.IntN(300); k > 0; k-- {
+				b = append(b, b[max(len(b)-d, 0)])
+			}
+		}
+		s["distance "+string(rune('a'+d%20))] = b[:n]
+	}
+	words := []string{"lamina ", "layer ", "of ", "the ", "a ", "erofs\n", "cluster ", "{}", "0123", "zstd-"}
+	var text, far, mixed []byte
+	for len(text) < n {
+		text = append(text, words[r.IntN(len(words))]...)
+		if r.IntN(4) == 0 {
+			text = append(text, byte(r.Uint32()))
 		}
 	}
-	return b[:n]
+	for len(far) < n {
+		far = append(far, byte(r.Uint32()), byte(r.Uint32()))
+		at := r.IntN(len(far))
+		for k := r.IntN(300); k > 0; k-- {
+			far = append(far, far[at])
+			at++
+		}
+	}
+	for len(mixed) < n {
+		k := r.IntN(20000)
+		mixed = append(mixed, s["random"][:min(k, n)]...)
+		k = r.IntN(20000)
+		mixed = append(mixed, text[:min(k, n)]...)
+	}
+	s["text"], s["any distance"], s["mixed"] = text[:n], far[:n], mixed[:n]
+	return s
 }
 
-func TestFitDstRoundTrip(t *testing.T) {
-	data := text(100000)
-	for _, level := range []int{0, 1, 3, 9, 22} {
-		e, err := NewEncoder(Options{Level: level, WindowLog: 15})
+func newEncoder(t testing.TB, o Options) *Encoder {
+	t.Helper()
+	e, err := NewEncoder(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+var judges = map[int]*zstd.Decoder{} // by window
+
+// judge decodes with the decoder of klauspost/compress.
+func judge(t testing.TB, frame []byte, window int) []byte {
+	t.Helper()
+	d := judges[window]
+	if d == nil {
+		var err error
+		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(uint64(window)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, n := range []int{0, 1, 10, 100, 1000, 4096, 16384, 65536} {
-			dst := make([]byte, n)
-			w, c := e.FitDst(dst, data)
-			if w > n || c < w || n > 100 && c == 0 {
-				t.Fatalf("level %d: %d bytes: written %d, consumed %d", level, n, w, c)
+		judges[window] = d
+	}
+	got, err := d.DecodeAll(frame, nil)
+	if err != nil {
+		t.Fatalf("klauspost/compress: %v", err)
+	}
+	return got
+}
+
+// checkDecode decodes in between bytes that must not change.
+func checkDecode(t testing.TB, in, want []byte, log int) {
+	t.Helper()
+	const guard = 64
+	buf := bytes.Repeat([]byte{0xA5}, len(want)+2*guard)
+	if err := Decode(buf[guard:guard+len(want):guard+len(want)], in, log); err != nil {
+		t.Fatalf("%d bytes: %v", len(want), err)
+	}
+	if !bytes.Equal(buf[guard:guard+len(want)], want) {
+		t.Fatalf("%d bytes: other data", len(want))
+	}
+	if g := bytes.Repeat([]byte{0xA5}, guard); !bytes.Equal(buf[:guard], g) || !bytes.Equal(buf[guard+len(want):], g) {
+		t.Fatalf("%d bytes: bytes around dst changed", len(want))
+	}
+}
+
+// checkFitDst encodes, and decodes with our decoder and with the judge.
+func checkFitDst(t testing.TB, e *Encoder, size int, src []byte) (written, consumed int) {
+	t.Helper()
+	const guard = 64
+	buf := bytes.Repeat([]byte{0xA5}, size+2*guard)
+	written, consumed = e.FitDst(buf[guard:guard+size:guard+size], src)
+	if written > size || consumed > len(src) || (written == 0) != (consumed == 0) || written > 0 && written >= consumed {
+		t.Fatalf("%d bytes into %d: written %d, consumed %d", len(src), size, written, consumed)
+	}
+	if g := bytes.Repeat([]byte{0xA5}, guard); !bytes.Equal(buf[:guard], g) || !bytes.Equal(buf[guard+size:], g) {
+		t.Fatalf("%d bytes into %d: bytes around dst changed", len(src), size)
+	}
+	if written == 0 {
+		return 0, 0
+	}
+	frame := buf[guard : guard+written]
+	if got := judge(t, frame, 1<<e.windowLog); !bytes.Equal(got, src[:consumed]) {
+		t.Fatalf("%d bytes into %d: klauspost/compress decodes something else", len(src), size)
+	}
+	for _, n := range []int{consumed, consumed / 2, 1} {
+		checkDecode(t, frame, src[:n], e.windowLog)
+	}
+	if Decode(make([]byte, consumed+1), frame, e.windowLog) == nil {
+		t.Fatal("decoded more than there is")
+	}
+	return written, consumed
+}
+
+func TestFitDstRoundTrip(t *testing.T) {
+	for name, data := range samples(150000) {
+		for _, o := range []Options{{1, 15}, {3, 10}, {3, 17}, {6, 15}, {12, 20}, {16, 15}, {19, 17}, {22, 13}} {
+			if testing.Short() && o.WindowLog != 15 {
+				continue
 			}
-			for _, part := range []int{min(1, c), c / 2, c} {
-				got := make([]byte, part)
-				if err := Decode(got, dst[:w], 15); part > 0 && (err != nil || !bytes.Equal(got, data[:part])) {
-					t.Fatalf("level %d: %d of %d bytes: %v", level, part, c, err)
+			e := newEncoder(t, o)
+			for _, size := range []int{0, 1, 20, 100, 1000, 4096, 20000, 200000} {
+				w, c := checkFitDst(t, e, size, data)
+				if c < len(data) && c > 0 && len(data)-c > 10 && w < size-size/100-24 && name != "zeros" && name[:2] != "di" {
+					t.Errorf("%s, %+v: %d of %d bytes are used", name, o, w, size)
 				}
-			}
-			if err := Decode(make([]byte, c+1), dst[:w], 15); err == nil {
-				t.Fatal("decoded more than there is")
+				checkFitDst(t, e, size, data[:min(size*3/2, len(data))])
 			}
 		}
 	}
+}
+
+func TestFitDstForgetsWhatWasBefore(t *testing.T) {
+	for _, level := range []int{3, 9, 19} {
+		e := newEncoder(t, Options{Level: level, WindowLog: 15})
+		for name, data := range samples(30000) {
+			want, got := make([]byte, 4096), make([]byte, 4096)
+			w, c := newEncoder(t, Options{Level: level, WindowLog: 15}).FitDst(want, data)
+			for range 2 {
+				if w2, c2 := e.FitDst(got, data); w2 != w || c2 != c || !bytes.Equal(got[:w], want[:w]) {
+					t.Fatalf("%s, level %d: %d, %d and %d, %d", name, level, w, c, w2, c2)
+				}
+			}
+		}
+	}
+}
+
+func TestFitDstKeepsToTheWindow(t *testing.T) {
+	r := samples(40000)["random"]
+	data := append(bytes.Clone(r), r...)
+	if _, c := checkFitDst(t, newEncoder(t, Options{Level: 9, WindowLog: 15}), 60000, data); c != 0 {
+		t.Errorf("a match reaches too far: consumed %d", c)
+	}
+	if _, c := checkFitDst(t, newEncoder(t, Options{Level: 9, WindowLog: 16}), 60000, data); c != len(data) {
+		t.Errorf("no match: consumed %d", c)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for _, o := range []Options{{Level: -1}, {Level: 23}, {WindowLog: 9}, {WindowLog: 21}} {
+		if _, err := NewEncoder(o); err == nil {
+			t.Errorf("%+v: no error", o)
+		}
+	}
+	if Decode(make([]byte, 1), nil, 9) == nil || Decode(make([]byte, 1), nil, 21) == nil {
+		t.Error("no error for a window log")
+	}
+}
+
+func FuzzFitDst(f *testing.F) {
+	for _, data := range samples(600) {
+		f.Add(data, uint16(200), uint8(3), uint8(1))
+		f.Add(data, uint16(300), uint8(19), uint8(5))
+	}
+	f.Fuzz(func(t *testing.T, src []byte, size uint16, level, log uint8) {
+		e := newEncoder(t, Options{Level: int(level) % (MaxLevel + 1), WindowLog: MinWindowLog + int(log)%6})
+		checkFitDst(t, e, int(size), src)
+		checkFitDst(t, e, int(size), src)
+	})
 }

@@ -1,0 +1,88 @@
+package zstd
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+	"testing"
+)
+
+// windowLog returns the window that suits pclusters of size bytes: eight of them, up to the largest one.
+func windowLog(size int) int { return min(bits.Len(uint(8*size))-1, MaxWindowLog) }
+
+// sample reads the file LAMINA_SAMPLE.
+func sample(b *testing.B) []byte {
+	b.Helper()
+	path := os.Getenv("LAMINA_SAMPLE")
+	if path == "" {
+		b.Skip("LAMINA_SAMPLE names no file")
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return src
+}
+
+// pclusters encodes src into pclusters of size bytes and calls each with every one; it returns what the blocks
+// of 4 KiB take.
+func pclusters(e *Encoder, size int, src []byte, each func(dst []byte, n int)) (total int) {
+	dst := make([]byte, size)
+	for len(src) > 0 {
+		w, c := e.FitDst(dst, src[:min(len(src), 4<<20)])
+		if c == 0 {
+			w, c = 4096, min(4096, len(src))
+		} else if each != nil {
+			each(dst[:w], c)
+		}
+		total += (w + 4095) &^ 4095
+		src = src[c:]
+	}
+	return total
+}
+
+func BenchmarkFitDst(b *testing.B) {
+	src := sample(b)
+	for level := 1; level <= MaxLevel; level++ {
+		for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
+			b.Run(fmt.Sprintf("level=%d/size=%d", level, size), func(b *testing.B) {
+				e := newEncoder(b, Options{Level: level, WindowLog: windowLog(size)})
+				b.SetBytes(int64(len(src)))
+				total := 0
+				for b.Loop() {
+					total = pclusters(e, size, src, nil)
+				}
+				b.ReportMetric(float64(total), "bytes")
+			})
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	src := sample(b)
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10, 128 << 10, 1 << 20} {
+		e := newEncoder(b, Options{WindowLog: windowLog(size)})
+		var in [][]byte
+		var lens []int
+		total := 0
+		pclusters(e, size, src, func(dst []byte, n int) {
+			in, lens, total = append(in, append([]byte(nil), dst...)), append(lens, n), total+n
+		})
+		out := make([]byte, 16<<20)
+		for _, part := range []struct {
+			name string
+			div  int
+		}{{"whole", 1}, {"half", 2}} {
+			b.Run(fmt.Sprintf("size=%d/%s", size, part.name), func(b *testing.B) {
+				b.SetBytes(int64(total / part.div))
+				for b.Loop() {
+					for i, p := range in {
+						if err := Decode(out[:lens[i]/part.div], p, windowLog(size)); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package zstd
+
+import "math/bits"
+
+// Codes of the lengths of literals and matches: their bases and extra bits. RFC 8878, 3.1.1.3.2.1.1.
+const (
+	literalCodes = 36
+	matchCodes   = 53
+	offsetCodes  = 32
+
+	minMatch = 3
+)
+
+var (
+	literalBase, matchBase [matchCodes]uint32
+	literalBits, matchBits [matchCodes]uint8
+	literalCode            [64]uint8  // of lengths below 64
+	matchCode              [128]uint8 // of lengths below 128+minMatch
+)
+
+// Predefined tables. RFC 8878, 3.1.1.3.2.2.
+var predefined = func() (t [3]fseTable) {
+	t[literalLength].build([]int16{4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1}, 6)
+	t[offset].build([]int16{1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1}, 5)
+	t[matchLength].build([]int16{1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1}, 6)
+	return t
+}()
+
+func init() {
+	fill := func(base *[matchCodes]uint32, extra *[matchCodes]uint8, plain int, from uint32, more []uint8) {
+		for i := range plain {
+			base[i] = from + uint32(i)
+		}
+		next := from + uint32(plain)
+		for i, n := range more {
+			base[plain+i], extra[plain+i] = next, n
+			next += 1 << n
+		}
+	}
+	fill(&literalBase, &literalBits, 16, 0, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	fill(&matchBase, &matchBits, 32, minMatch, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	for c := range literalCodes {
+		for n := literalBase[c]; n < min(literalBase[c]+1<<literalBits[c], 64); n++ {
+			literalCode[n] = uint8(c)
+		}
+	}
+	for c := range matchCodes {
+		for n := matchBase[c]; n < min(matchBase[c]+1<<matchBits[c], 128+minMatch); n++ {
+			matchCode[n-minMatch] = uint8(c)
+		}
+	}
+}
+
+func literalCodeOf(n uint32) uint8 {
+	if n < 64 {
+		return literalCode[n]
+	}
+	return uint8(bits.Len32(n)) + 18
+}
+
+func matchCodeOf(n uint32) uint8 {
+	if n < 128+minMatch {
+		return matchCode[n-minMatch]
+	}
+	return uint8(bits.Len32(n-minMatch)) + 35
+}
