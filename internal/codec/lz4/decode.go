@@ -14,10 +14,10 @@ func (e *CorruptError) Error() string {
 
 const (
 	// dstMargin is what a round of the fast loop may write behind its sequence: the rest of a copy by 32 bytes.
-	dstMargin = 64
+	dstMargin = 32
 	// srcMargin is what a round of the fast loop may read behind its literals: 32 bytes of a copy, or the offset and
 	// a byte of length.
-	srcMargin = 64
+	srcMargin = 32
 	// lengthBound ends the reading of lengths that no buffer has, before they overflow 32 bits.
 	lengthBound = 1 << 30
 )
