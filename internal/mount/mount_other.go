@@ -77,3 +77,9 @@ func SetImmutable(string, bool) error { return errNotLinux }
 
 // Once calls do unless something is mounted at a directory.
 func Once(context.Context, string, func() error) (bool, error) { return false, errNotLinux }
+
+// MountGuest mounts what is in an image of a guest.
+func MountGuest(context.Context, string, string) error { return errNotLinux }
+
+// CheckGuest checks an image of a guest.
+func CheckGuest(context.Context, string) error { return errNotLinux }

@@ -78,6 +78,9 @@ func (s *Snapshotter) managedUpper(ctx context.Context, st *state) (managedUpper
 	if up.kind != quotaImage {
 		return managedUpper{options: []string{"workdir=" + up.work, "upperdir=" + up.fs}, dir: up.fs}, nil
 	}
+	if err := s.markGuest(st.id); err != nil {
+		return managedUpper{}, err
+	}
 	return managedUpper{
 		before: []mount.Mount{{Type: "ext4", Source: s.store.QuotaImage(st.id), Options: []string{"rw", "loop"}}},
 		options: []string{

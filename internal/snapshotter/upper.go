@@ -54,7 +54,7 @@ func (s *Snapshotter) upper(ctx context.Context, st *state) (upper, error) {
 	if is, err := exists(s.store.QuotaImage(st.id)); err != nil {
 		return upper{}, err
 	} else if is {
-		return s.image(st)
+		return s.image(ctx, st)
 	}
 	dir := s.store.Snapshot(st.id)
 	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -68,7 +68,7 @@ func (s *Snapshotter) upper(ctx context.Context, st *state) (upper, error) {
 		if err := s.makeImage(ctx, st, size); err != nil {
 			return upper{}, err
 		}
-		return s.image(st)
+		return s.image(ctx, st)
 	case size > 0:
 		if err := mount.SetProject(dir, projectOf(st.id), uint64(size)); err != nil {
 			return upper{}, fmt.Errorf("project quota: %w", err)
@@ -87,7 +87,7 @@ func projectOf(id string) uint32 {
 }
 
 // image mounts the file system image of a snapshot. That of a managed one is for somebody else to mount.
-func (s *Snapshotter) image(st *state) (upper, error) {
+func (s *Snapshotter) image(ctx context.Context, st *state) (upper, error) {
 	up := upper{fs: s.store.QuotaUpper(st.id), work: s.store.QuotaWork(st.id), kind: quotaImage}
 	if st.managed {
 		return up, nil
@@ -101,6 +101,9 @@ func (s *Snapshotter) image(st *state) (upper, error) {
 		return up, err
 	}
 	if !is {
+		if err := s.checkGuest(ctx, st.id); err != nil {
+			return up, err
+		}
 		if err := mount.MountImage(s.store.QuotaImage(st.id), dir); err != nil {
 			return up, err
 		}
@@ -120,6 +123,29 @@ func (s *Snapshotter) image(st *state) (upper, error) {
 		return up, nil
 	}
 	return up, s.makeUpper(st, up)
+}
+
+// guestMark is beside an image that was handed out, as an image, to whoever mounts it elsewhere.
+func (s *Snapshotter) guestMark(id string) string { return s.store.QuotaImage(id) + ".guest" }
+
+// markGuest notes that an image is going to a guest.
+func (s *Snapshotter) markGuest(id string) error {
+	f, err := os.OpenFile(s.guestMark(id), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// checkGuest checks an image that a guest may have written to before the kernel sees it, which trusts what is in it.
+func (s *Snapshotter) checkGuest(ctx context.Context, id string) error {
+	if is, err := exists(s.guestMark(id)); err != nil || !is {
+		return err
+	}
+	if err := waitForLoop(ctx, s.store.QuotaImage(id)); err != nil {
+		return err
+	}
+	return mount.CheckGuest(ctx, s.store.QuotaImage(id))
 }
 
 // makeImage makes an image under another name: who finds one finds it finished. Managed mounts know ext4 only.

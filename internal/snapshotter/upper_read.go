@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	cmount "github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 
 	"github.com/laminafs/lamina/internal/mount"
@@ -33,7 +32,7 @@ func (s *Snapshotter) upperToRead(ctx context.Context, st *state) (dir string, r
 	return up.fs, nothing, err
 }
 
-// readImage mounts the image that a virtual machine has written to, in passing and read-only.
+// readImage mounts a checked copy of the image that a virtual machine has written to, in passing and read-only.
 func (s *Snapshotter) readImage(ctx context.Context, st *state) (dir string, release func(), err error) {
 	nothing := func() {}
 	if err := waitForLoop(ctx, s.store.QuotaImage(st.id)); err != nil {
@@ -43,10 +42,9 @@ func (s *Snapshotter) readImage(ctx context.Context, st *state) (dir string, rel
 	if err != nil {
 		return "", nothing, err
 	}
-	m := cmount.Mount{Type: "ext4", Source: s.store.QuotaImage(st.id), Options: []string{"ro", "loop", "noload"}}
-	if err := m.Mount(target); err != nil {
+	if err := mount.MountGuest(ctx, s.store.QuotaImage(st.id), target); err != nil {
 		_ = os.Remove(target)
-		return "", nothing, fmt.Errorf("%s: %w", m.Source, err)
+		return "", nothing, err
 	}
 	release = func() {
 		if mount.Umount(target, true) == nil {
