@@ -145,8 +145,5 @@ func (im *Image) child(dir *image.Inode, name string, depth int) (image.Inode, e
 		return i, &FormatError{Off: e.Off, Field: fmt.Sprintf("inode %d: dirent: nid", dir.NID), Got: i.NID, Why: "is a directory that has another name"}
 	}
 	im.owners[i.NID] = here
-	if l := i.Layout(); l == CompressedFull || l == CompressedCompact {
-		return i, nil // unreadable anyway
-	}
 	return i, im.meter.charge(im.img, i.Size)
 }

@@ -1,7 +1,6 @@
 package erofs
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -180,99 +179,6 @@ func TestTarIndexReadsTheTar(t *testing.T) {
 
 	full := mkfs(t, "--tar=f", dir+"/x.tar")
 	agree(t, open(t, full), want)
-}
-
-func TestCompressedImagesOpenListAndRefuseWhatIsCompressed(t *testing.T) {
-	oracle.NeedRoot(t)
-	src := source(t)
-	want := wanted(t, src)
-	for name, args := range map[string]string{
-		"lz4":       "-zlz4",
-		"big":       "-zlz4hc -C65536",
-		"zstd":      "-zzstd -E48bit",
-		"deflate":   "-zdeflate",
-		"lzma":      "-zlzma",
-		"packing":   "-zlz4 -Eztailpacking",
-		"fragments": "-zlz4 -Efragments",
-		"all":       "-zlz4 -Eall-fragments -C16384 -Ededupe",
-		"prefix":    "-zlz4 -Efragments --xattr-prefix=security.long. -Eplain-xattr-prefixes",
-	} {
-		t.Run(name, func(t *testing.T) {
-			// Files of one repeated byte are compressed for sure.
-			if err := os.WriteFile(src+"/x/zeros", make([]byte, 100000), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			im := open(t, mkfs(t, append(strings.Fields(args), src)...))
-			refused := partly(t, im, want)
-			if refused == 0 {
-				t.Error("nothing was compressed: the test misses its subject")
-			}
-		})
-	}
-}
-
-// partly compares an image with a listing as far as it can be read and returns how many files could not.
-func partly(t *testing.T, im *Image, want listing) int {
-	t.Helper()
-	refused, seen := 0, 0
-	err := fs.WalkDir(im, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		seen++
-		st, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if d.Type().IsRegular() {
-			_, err := im.ReadFile(path)
-			if errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrCorrupt) {
-				refused++
-				err = nil
-			}
-			if err != nil {
-				t.Errorf("%s: %v", path, err)
-			}
-		}
-		w, ok := want[strings.TrimPrefix(path, ".")]
-		if ok && (w.mode != st.Sys().(*Inode).Mode || w.size != st.Size() && d.Type().IsRegular()) {
-			t.Errorf("%s: %v, want %+v", path, st, w)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	if seen < len(want) {
-		t.Errorf("%d entries, want %d", seen, len(want))
-	}
-	if _, err := im.Tree(); err != nil {
-		t.Errorf("Tree: %v", err)
-	}
-	return refused
-}
-
-func TestMetaboxRootIsRefusedByName(t *testing.T) {
-	oracle.NeedRoot(t)
-	f := mkfs(t, "-m4096", "-zlz4", source(t))
-	_, err := Open(f)
-	var u *UnsupportedError
-	if !errors.As(err, &u) || !strings.Contains(u.Feature, "metabox") {
-		t.Errorf("%v, want an UnsupportedError about the metabox", err)
-	}
-}
-
-func TestCompressedDirectoriesAreRefusedWhenRead(t *testing.T) {
-	oracle.NeedRoot(t)
-	f := mkfs(t, "-zlz4", "--zD=0", source(t))
-	im, err := Open(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = im.ReadDir("many")
-	if !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("ReadDir: %v, want an UnsupportedError", err)
-	}
 }
 
 func TestSuperblockShowsWhatMkfsWasTold(t *testing.T) {

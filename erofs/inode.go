@@ -141,24 +141,39 @@ func unique(list []tree.Xattr) []tree.Xattr {
 	return slices.CompactFunc(list, func(a, b tree.Xattr) bool { return a.Name == b.Name })
 }
 
-// Extent is a run of bytes of a file that is stored in one piece.
+// Extent is a run of bytes of a file that is stored in one piece. Only if neither Hole, Encoded nor Packed is
+// set, its bytes are on the device as they are in the file.
 type Extent struct {
-	Logical  int64 // offset in the file
-	Physical int64 // offset on the device, 0 for a hole
-	Length   int64
-	Device   int // 0 is the image itself, n the n-th extra device
-	Hole     bool
+	Logical   int64  // offset in the file
+	Physical  int64  // offset on the device, 0 for a hole; if Packed, in the packed inode
+	Length    int64  // in the file
+	Stored    int64  // on the device; 0 for a hole and if Packed
+	Device    int    // 0 is the image itself, n the n-th extra device, MetaboxDevice the decoded metabox
+	Algorithm string // "lz4", "lzma", "deflate", "zstd"; empty if the bytes are not compressed
+	Hole      bool
+	Encoded   bool // an index describes it: compressed, or stored in a way of its own
+	Packed    bool // a fragment: the inode PackedNID of the superblock has the bytes
 }
 
-// Extents returns where the data of the inode is: ascending, without gaps from 0 to Size, adjacent
-// pieces joined.
+// MetaboxDevice is Extent.Device of bytes in the decoded data of the metabox.
+const MetaboxDevice = image.MetaboxDevice
+
+// Extents returns where the data of the inode is: ascending, without gaps from 0 to Size. Adjacent pieces are
+// joined unless they are encoded or packed.
 func (i *Inode) Extents() ([]Extent, error) {
 	var list []Extent
 	for e, err := range i.im.img.Extents(&i.raw) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Extent{Logical: e.Logical, Physical: e.Pos, Length: e.Len, Device: e.Device, Hole: e.Kind == image.Hole})
+		x := Extent{
+			Logical: e.Logical, Physical: e.Pos, Length: e.Len, Stored: e.Stored, Device: e.Device,
+			Hole: e.Kind == image.Hole, Encoded: e.Kind == image.Encoded, Packed: e.Kind == image.Packed,
+		}
+		if x.Encoded && !e.Plain {
+			x.Algorithm = e.Algorithm.String()
+		}
+		list = append(list, x)
 	}
 	return list, nil
 }

@@ -185,7 +185,11 @@ func TestDevicesByIdAndByUnifiedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := i.Extents()
-	wantList := []Extent{{0, 512, 512, 1, false}, {512, 0, 512, 0, true}, {1024, 1024, 512, 2, false}, {1536, 2048, 512, 0, false}, {2048, 1024, 512, 1, false}}
+	wantList := []Extent{
+		{Physical: 512, Length: 512, Stored: 512, Device: 1}, {Logical: 512, Length: 512, Hole: true},
+		{Logical: 1024, Physical: 1024, Length: 512, Stored: 512, Device: 2}, {Logical: 1536, Physical: 2048, Length: 512, Stored: 512},
+		{Logical: 2048, Physical: 1024, Length: 512, Stored: 512, Device: 1},
+	}
 	if err != nil || !slices.Equal(list, wantList) {
 		t.Errorf("extents %+v, %v", list, err)
 	}
@@ -283,11 +287,61 @@ func TestInodesThatAreNotWhatTheySeem(t *testing.T) {
 	if i, err := im.Lookup("late"); err != nil || i.Mtime != -2 || i.Nsec != 7 {
 		t.Errorf("late: %+v, %v", i, err)
 	}
-	m.sb.Incompat |= disk.HasMetabox
-	m.sb.ExtSlots = 1
-	im = open(t, bytes.NewReader(m.with(files...)))
-	if _, err := im.Stat("metabox"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrCorrupt) {
-		t.Errorf("metabox: %v", err)
+}
+
+// A metabox that is not compressed is rare, but valid.
+func TestInodesInThePlainMetabox(t *testing.T) {
+	inBox := newMaker(t, 9)
+	entries := []DirEntry{{"0", 0, 1}, {"1", 0, 1}, {"2", 0, 1}, {"3", disk.MetaboxNID | 1000, 1}}
+	for k, size := range []int{4, 200} {
+		entries[k].NID = inBox.inode(disk.InodeExtended{Format: disk.MakeFormat(true, disk.FlatInline), Mode: 0o100644, Size: uint64(size)}, pattern(size, 1))
+	}
+	area, icount := xattrs(nil, xattr(1, "one", "1"))
+	entries[2].NID = inBox.inode(disk.InodeExtended{Mode: 0o100600, XattrICount: icount}, area)
+	for k := range entries[:3] {
+		entries[k].NID = entries[k].NID - 2048/disk.SlotSize | disk.MetaboxNID
+	}
+	for what, c := range map[string]struct {
+		change func(*disk.InodeExtended)
+		want   error
+	}{
+		"whole":     {func(*disk.InodeExtended) {}, nil},
+		"no inode":  {func(i *disk.InodeExtended) { i.Mode = 0 }, ErrCorrupt},
+		"directory": {func(i *disk.InodeExtended) { i.Mode = 0o40755 }, ErrCorrupt},
+	} {
+		m := newMaker(t, 9)
+		data := inBox.b[2048:]
+		box := disk.InodeExtended{Mode: 0o100644, Size: uint64(len(data)), U: m.blocks(data)}
+		c.change(&box)
+		m.sb.Incompat |= disk.HasMetabox
+		m.sb.ExtSlots, m.sb.MetaboxNID = 1, m.inode(box, nil)
+		im, err := Open(bytes.NewReader(m.with(entries...)))
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err != nil {
+			continue
+		}
+		if read(im, "0") != string(pattern(4, 1)) || read(im, "1") != string(pattern(200, 1)) {
+			t.Errorf("%q, %q", read(im, "0"), read(im, "1"))
+		}
+		i, err := im.Lookup("2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := i.Xattrs(); err != nil || len(list) != 1 || list[0].Name != "user.one" {
+			t.Errorf("xattrs %v, %v", list, err)
+		}
+		if _, err := im.Stat("3"); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("beyond the metabox: %v", err)
+		}
+		e, err := im.Lookup("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := e.Extents(); err != nil || len(list) != 1 || list[0].Device != MetaboxDevice {
+			t.Errorf("extents %+v, %v", list, err)
+		}
 	}
 }
 
@@ -315,33 +369,23 @@ func TestLongPrefixesInThePackedInode(t *testing.T) {
 		}
 		list, err := i.Xattrs()
 		if err != nil {
-			if !errors.Is(err, errors.ErrUnsupported) {
-				t.Errorf("%s: %v", name, err)
-			}
-			return "unsupported"
+			t.Fatal(err)
 		}
 		return list[0].Name
 	}
-	for what, c := range map[string]struct {
-		change func(*maker, *disk.InodeExtended)
-		want   string
-	}{
-		"plain":      {func(*maker, *disk.InodeExtended) {}, "trusted.overlay.opaque"},
-		"compressed": {func(_ *maker, i *disk.InodeExtended) { i.Format = disk.MakeFormat(true, disk.CompressedCompact) }, "unsupported"},
-		"metabox":    {func(m *maker, _ *disk.InodeExtended) { m.sb.Incompat |= disk.HasMetabox; m.sb.ExtSlots = 1 }, "unsupported"},
-	} {
-		im := open(t, bytes.NewReader(packedPrefixes(t, c.change)))
-		if got := get(im, "long"); got != c.want {
-			t.Errorf("%s: %s", what, got)
-		}
-		if got := get(im, "short"); got != "user.short" {
-			t.Errorf("%s: a name without long prefix: %s", what, got)
-		}
+	im := open(t, bytes.NewReader(packedPrefixes(t, func(*maker, *disk.InodeExtended) {})))
+	if got := get(im, "long"); got != "trusted.overlay.opaque" {
+		t.Error(got)
+	}
+	if got := get(im, "short"); got != "user.short" {
+		t.Errorf("a name without long prefix: %s", got)
 	}
 	for what, change := range map[string]func(*maker, *disk.InodeExtended){
 		"short of the table":  func(_ *maker, i *disk.InodeExtended) { i.Size -= 5 },
 		"short of its size":   func(_ *maker, i *disk.InodeExtended) { i.Size = 101 },
 		"no inode":            func(_ *maker, i *disk.InodeExtended) { i.Mode = 0 },
+		"no index":            func(_ *maker, i *disk.InodeExtended) { i.Format = disk.MakeFormat(true, disk.CompressedCompact) },
+		"no metabox":          func(m *maker, _ *disk.InodeExtended) { m.sb.Incompat |= disk.HasMetabox; m.sb.ExtSlots = 1 },
 		"prefix of no length": func(m *maker, _ *disk.InodeExtended) { m.sb.XattrPrefixStart = 0 },
 	} {
 		if _, err := Open(bytes.NewReader(packedPrefixes(t, change))); !errors.Is(err, ErrCorrupt) {

@@ -107,12 +107,20 @@ func (m *maker) image(root uint64) []byte {
 		m.sb.RootNID2 = uint16(root)
 	}
 	m.b = append(m.b, make([]byte, disk.Align(int64(len(m.b)), m.bs)-int64(len(m.b)))...)
-	m.sb.Encode((*[disk.SuperSize]byte)(m.b[disk.SuperOffset:]))
+	m.super(m.b)
 	if m.sb.Compat&disk.HasChecksum != 0 {
 		off, n := disk.ChecksumRange(m.sb.BlockBits)
 		binary.LittleEndian.PutUint32(m.b[off+4:], disk.Checksum(m.b[off:off+n]))
 	}
 	return m.b
+}
+
+// super writes the superblock into an image.
+func (m *maker) super(image []byte) {
+	m.sb.Encode((*[disk.SuperSize]byte)(image[disk.SuperOffset:]))
+	if m.sb.ExtSlots > 0 {
+		m.sb.EncodeExt((*[disk.SuperSlotSize]byte)(image[disk.SuperOffset+disk.SuperSize:]))
+	}
 }
 
 // xattrs encodes an area: header, shared ids, entries.

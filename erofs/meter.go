@@ -6,11 +6,16 @@ import (
 	"github.com/laminafs/lamina/internal/image"
 )
 
-// slack is the metadata that any image may have: below it nobody asks for the size of the image.
-const slack = 64 << 10
+const (
+	// slack is the metadata that any image may have: below it nobody asks for the size of the image.
+	slack = 64 << 10
+	// maxRatio is how many times as large as the image its metadata may be if some of it is compressed. That
+	// of real images shrinks to a tenth at most.
+	maxRatio = 64
+)
 
 // meter adds up metadata that was met, each inode once. Metadata of an image does not overlap, so all
-// of it has at most the size of the image. In a hostile image it may, and a few megabytes of
+// of it has at most the size of the image, or a multiple where it is compressed. In a hostile image it may, and a few megabytes of
 // directories that share their blocks, or of xattr areas that lie over each other, would become a
 // tree of terabytes and a walk of years.
 type meter struct {
@@ -33,6 +38,9 @@ func (m *meter) charge(img *image.Image, n int64) error {
 				return err
 			}
 			limit += min(size, math.MaxInt64-limit)
+		}
+		if img.Super.Algorithms() != 0 {
+			limit = maxRatio * min(limit, math.MaxInt64/maxRatio)
 		}
 		m.limit = limit
 	}

@@ -42,15 +42,15 @@ func TestSuperblocksThatAMountRefuses(t *testing.T) {
 			m.sb.Checksum = 0x12345678
 		default:
 			m.sb.Incompat |= disk.HasMetabox | disk.Has48Bit
-			m.sb.ExtSlots, m.sb.RootNID8 = 1, 1<<63+36
+			m.sb.ExtSlots, m.sb.RootNID8, m.sb.MetaboxNID = 1, 1<<63+36, 64
 		}
-		m.sb.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
+		m.super(b)
 		if what == "i_format" {
 			b[34*disk.SlotSize] = 0xE0 // of NID 34, which lies in the volume name
 		}
 		_, err := Open(bytes.NewReader(b))
 		if what == "root in the metabox" {
-			what = "in the metabox"
+			what = "beyond the end"
 		}
 		if err == nil || !strings.Contains(err.Error(), what) || !errors.Is(err, ErrCorrupt) && !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: %v", what, err)

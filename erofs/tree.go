@@ -10,9 +10,8 @@ import (
 // Tree returns the whole image as a tree. Names of the same inode are one node; contents are read from
 // the image when they are asked for, so the image and its devices must outlive the tree.
 //
-// What cannot be represented ends it: a directory, link or xattr that is corrupt or compressed, a
-// directory with two names, more than tree.MaxDepth levels. Compressed files are in the tree, and
-// reading them is an UnsupportedError.
+// What cannot be represented ends it: a directory, link or xattr that is corrupt, a directory with two
+// names, more than tree.MaxDepth levels.
 func (im *Image) Tree() (*tree.Tree, error) {
 	l := &loader{
 		im:     im,

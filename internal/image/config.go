@@ -5,13 +5,10 @@ import (
 	"fmt"
 
 	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/internal/zmap"
 )
 
-// maxPcluster bounds a pcluster in bytes (Z_EROFS_PCLUSTER_MAX_SIZE).
-const maxPcluster = 1 << 20
-
-// openConfigs checks the records of the compression algorithms as z_erofs_parse_cfgs does (section
-// 7.2). Nothing here needs them yet, but Linux mounts no image in which they are broken.
+// openConfigs reads the records of the compression algorithms as z_erofs_parse_cfgs does (section 7.2).
 func (im *Image) openConfigs(o Options) error {
 	sb := &im.Super
 	if sb.Incompat&disk.HasComprCfgs == 0 {
@@ -37,6 +34,8 @@ func (im *Image) openConfigs(o Options) error {
 			err = &disk.FormatError{Off: off, Field: field, Got: n, Why: "shorter than the algorithm needs"}
 		} else if RefusedConfig(a, b, im.bits) {
 			err = &disk.FormatError{Off: off, Field: field, Got: fmt.Sprintf("% x", b), Why: "parameters out of bounds"}
+		} else {
+			im.limits.set(a, b)
 		}
 		if err := o.broken(err); err != nil {
 			return err
@@ -46,6 +45,21 @@ func (im *Image) openConfigs(o Options) error {
 	return nil
 }
 
+// set keeps what a valid record allows.
+func (l *limits) set(a disk.Algorithm, b []byte) {
+	l.hasConfig |= 1 << a
+	switch a {
+	case disk.LZMA:
+		var c disk.LZMAConfig
+		c.Decode((*[disk.LZMAConfigSize]byte)(b))
+		l.lzmaDict = int(c.DictSize)
+	case disk.ZSTD:
+		var c disk.ZSTDConfig
+		c.Decode((*[disk.ZSTDConfigSize]byte)(b))
+		l.zstdLog = disk.ZSTDMinWindowLog + int(c.Window)
+	}
+}
+
 // RefusedConfig tells whether Linux refuses the parameters of an algorithm: z_erofs_load_*_config. b has
 // at least disk.ComprCfgSize(a) bytes.
 func RefusedConfig(a disk.Algorithm, b []byte, blockBits uint8) bool {
@@ -53,7 +67,7 @@ func RefusedConfig(a disk.Algorithm, b []byte, blockBits uint8) bool {
 	case disk.LZ4:
 		var c disk.LZ4Config
 		c.Decode((*[disk.LZ4ConfigSize]byte)(b))
-		return int64(c.MaxPclusterBlks) > maxPcluster>>blockBits
+		return int64(c.MaxPclusterBlks) > zmap.MaxEncoded>>blockBits
 	case disk.LZMA:
 		var c disk.LZMAConfig
 		c.Decode((*[disk.LZMAConfigSize]byte)(b))

@@ -11,7 +11,7 @@ import (
 
 // DirBlock is one block of a directory (section 3). Its bytes are shared and must not be changed.
 type DirBlock struct {
-	Off   int64 // byte address on the device of the block
+	Off   int64 // byte address on the device of the block; of a compressed directory, offset in its data
 	bytes []byte
 	n     int
 	nid   uint64 // of the directory
@@ -46,18 +46,11 @@ func (im *Image) DirBlock(dir *Inode, k int64) (DirBlock, error) {
 	}
 	off := k << im.bits
 	size := min(im.BlockSize(), dir.Size-off)
-	e, err := im.Map(dir, off, size)
+	d, err := im.dirBytes(dir, off, size)
 	if err != nil {
 		return DirBlock{}, err
 	}
-	if e.Kind == Hole || e.Len < size {
-		return DirBlock{}, dir.bad("directory block", k, "is a hole")
-	}
-	b, err := im.Devices[e.Device].Window.Read(e.Pos, size, "directory block")
-	if err != nil {
-		return DirBlock{}, err
-	}
-	d := DirBlock{Off: e.Pos, bytes: b, nid: dir.NID}
+	b := d.bytes
 	if size < disk.DirentSize {
 		return d, d.bad(0, "length", size, "shorter than an entry")
 	}
@@ -67,6 +60,25 @@ func (im *Image) DirBlock(dir *Inode, k int64) (DirBlock, error) {
 	}
 	d.n = int(first) / disk.DirentSize
 	return d, nil
+}
+
+// dirBytes reads size bytes of a directory at off.
+func (im *Image) dirBytes(dir *Inode, off, size int64) (DirBlock, error) {
+	d := DirBlock{Off: off, nid: dir.NID}
+	if dir.Compressed() {
+		d.bytes = make([]byte, size)
+		return d, im.readCompressed(dir, d.bytes, off)
+	}
+	e, err := im.Map(dir, off, size)
+	if err != nil {
+		return d, err
+	}
+	if e.Kind == Hole || e.Len < size {
+		return d, dir.bad("directory block", off>>im.bits, "is a hole")
+	}
+	d.Off = e.Pos
+	d.bytes, err = im.Window(e.Device).Read(e.Pos, size, "directory block")
+	return d, err
 }
 
 func (d *DirBlock) bad(k int, field string, got any, why string) error {

@@ -1,6 +1,7 @@
 // Package image is what everything that reads an EROFS image shares: the checked superblock, the
 // devices, inodes, block mapping, directory blocks and extended attributes, each as one small step
-// that returns what is on disk or an error. It keeps no state but a cache of bytes.
+// that returns what is on disk or an error. It keeps no state but caches of bytes, as they are on disk and
+// decoded.
 //
 // Nothing here recurses or walks: walks are for package erofs, complete reports for package fsck.
 // Every number read from disk is checked in Window before it becomes an index or a length.
@@ -8,6 +9,7 @@ package image
 
 import (
 	"io"
+	"sync/atomic"
 
 	"github.com/laminafs/lamina/internal/disk"
 )
@@ -24,6 +26,14 @@ type Image struct {
 	unified  []span // of the extra devices, ascending
 	prefixes []disk.LongPrefix
 	noPrefix error // why long prefixes cannot be read
+
+	limits    limits
+	packed    *Inode  // nil if there is none
+	noPacked  error   // why it cannot be read
+	metabox   *Window // on its decoded data; nil if there is none
+	noMetabox error   // why it cannot be read
+	maps      [openMaps]atomic.Pointer[openMap]
+	cache     *pclusters
 }
 
 // Options of Open.
@@ -41,17 +51,20 @@ func (o Options) broken(err error) error {
 	return nil
 }
 
-// Open reads and checks the superblock, the device table and the table of long xattr prefixes as
-// erofs_read_superblock does (fs/erofs/super.c, Linux 6.18). devices are the extra devices in the
+// Open reads and checks the superblock, the device table, the metabox and the packed inode and the table of
+// long xattr prefixes as erofs_fc_fill_super does (fs/erofs/super.c, Linux 6.18). devices are the extra devices in the
 // order of their slots: all of them, or none, which means that the image is flattened (section 6).
 func Open(r io.ReaderAt, devices []io.ReaderAt, o Options) (*Image, error) {
-	im := &Image{Devices: []Device{{Window: NewWindow(r, "")}}}
+	im := &Image{Devices: []Device{{Window: NewWindow(r, "")}}, cache: newPclusters()}
 	for _, step := range []func(Options) error{im.openSuper, im.checkSuper, im.checkSum, im.openConfigs} {
 		if err := step(o); err != nil {
 			return nil, err
 		}
 	}
 	if err := o.broken(im.openDevices(devices, o)); err != nil {
+		return nil, err
+	}
+	if err := im.openSpecial(o); err != nil {
 		return nil, err
 	}
 	if err := im.openPrefixes(); err != nil {

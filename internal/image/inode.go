@@ -19,7 +19,7 @@ const (
 // Inode is a decoded inode of either form (section 2).
 type Inode struct {
 	NID         uint64
-	Off         int64 // byte address of the inode on the primary device
+	Off         int64 // byte address of the inode on the primary device, or in the metabox
 	Size        int64
 	Mtime       int64  // seconds since 1970
 	Start       uint64 // first block of flat layouts; disk.NullAddr48 if a FlatPlain file is one hole
@@ -64,19 +64,18 @@ func (i *Inode) bad(field string, got any, why string) error {
 	return &disk.FormatError{Off: i.Off, Field: fmt.Sprintf("inode %d: %s", i.NID, field), Got: got, Why: why}
 }
 
-// InodeOff returns the byte address of an inode on the primary device.
+// InodeOff returns the byte address of an inode on the primary device, or in the metabox if NID says that it
+// is there.
 func (im *Image) InodeOff(nid uint64) (int64, error) {
+	base := im.metaBase
 	if nid&disk.MetaboxNID != 0 {
-		if im.Super.Incompat&disk.HasMetabox == 0 {
-			return 0, &disk.FormatError{Off: -1, Field: "nid", Got: nid, Why: "in a metabox that the image does not have"}
-		}
-		return 0, unsupported("inode %#x in the metabox", nid)
+		base = 0
 	}
 	// The inode with its xattrs and the first byte behind them stay below 1<<63.
-	if nid > uint64(math.MaxInt64-im.metaBase-MaxRead-2*disk.InodeExtendedSize)/disk.SlotSize {
+	if nid&^disk.MetaboxNID > uint64(math.MaxInt64-base-MaxRead-2*disk.InodeExtendedSize)/disk.SlotSize {
 		return 0, &disk.FormatError{Off: -1, Field: "nid", Got: nid, Why: "exceeds 63 bits of bytes"}
 	}
-	return im.metaBase + int64(nid)*disk.SlotSize, nil
+	return base + int64(nid&^disk.MetaboxNID)*disk.SlotSize, nil
 }
 
 // Inode reads an inode (erofs_read_inode, fs/erofs/inode.c).
@@ -85,7 +84,10 @@ func (im *Image) Inode(nid uint64) (Inode, error) {
 	if err != nil {
 		return Inode{}, err
 	}
-	w := im.Devices[0].Window
+	w, err := im.Meta(nid)
+	if err != nil {
+		return Inode{}, err
+	}
 	b, err := w.Read(off, disk.InodeCompactSize, "inode")
 	if err != nil {
 		return Inode{}, err

@@ -13,18 +13,23 @@ type Kind uint8
 
 // The kinds of extents.
 const (
-	Hole   Kind = iota // no bytes, reads as zeros
-	Data               // blocks of a device
-	Inline             // in the metadata, behind the inode
+	Hole    Kind = iota // no bytes, reads as zeros
+	Data                // as they are, on a device
+	Inline              // as they are, in the metadata behind the inode
+	Encoded             // a pcluster, which has to be decoded; also one that stores its bytes
+	Packed              // in the packed inode
 )
 
 // Extent is a run of bytes of an inode that is stored in one piece.
 type Extent struct {
-	Logical int64 // offset in the file
-	Len     int64 // never beyond the end of the file
-	Pos     int64 // offset on the device, 0 for a hole
-	Device  int   // index of Image.Devices, 0 for a hole
-	Kind    Kind
+	Logical   int64 // offset in the file
+	Len       int64 // never beyond the end of the file
+	Pos       int64 // offset on the device or in the packed inode, 0 for a hole
+	Stored    int64 // bytes on the device; 0 for a hole and what is packed
+	Device    int   // index of Image.Devices or MetaboxDevice, 0 for a hole
+	Algorithm disk.Algorithm
+	Plain     bool // of Encoded: stored without any algorithm
+	Kind      Kind
 }
 
 // mapBatch bounds the chunk entries that one Map looks at; the page they are in does so, too.
@@ -32,7 +37,7 @@ const mapBatch = 1 << 14
 
 // Map returns the extent that holds byte off of the inode, 0 <= off < Size (erofs_map_blocks in
 // fs/erofs/data.c). It starts at off. Of a chunk-based file it covers the chunks that follow on each
-// other, but no more than want bytes ask for. Compressed inodes are an UnsupportedError.
+// other, but no more than want bytes ask for. It is not for compressed inodes, which have CompressedMap.
 func (im *Image) Map(i *Inode, off, want int64) (Extent, error) {
 	if off < 0 || off >= i.Size {
 		return Extent{}, i.bad("offset", off, "outside the file")
@@ -43,12 +48,13 @@ func (im *Image) Map(i *Inode, off, want int64) (Extent, error) {
 	case disk.ChunkBased:
 		return im.mapChunks(i, off, want)
 	}
-	return Extent{}, unsupported("inode %d: compressed data (%v)", i.NID, i.Layout())
+	return Extent{}, i.bad("layout", i.Layout().String(), "has an index")
 }
 
 func (im *Image) mapFlat(i *Inode, off int64) (e Extent, err error) {
-	e = Extent{Logical: off, Len: i.Size - off}
+	e = Extent{Logical: off, Len: i.Size - off, Stored: i.Size - off}
 	if i.Layout() == disk.FlatPlain && i.Start == disk.NullAddr48 {
+		e.Stored = 0
 		return e, nil
 	}
 	full := i.Size // what lies in blocks
@@ -56,13 +62,13 @@ func (im *Image) mapFlat(i *Inode, off int64) (e Extent, err error) {
 		full = (i.Size - 1) &^ (im.BlockSize() - 1)
 	}
 	if off >= full {
-		e.Kind, e.Pos = Inline, i.BodyOff()+off-full
+		e.Kind, e.Pos, e.Device = Inline, i.BodyOff()+off-full, MetaDevice(i.NID)
 		if (i.BodyOff()&(im.BlockSize()-1))+i.Size-full > im.BlockSize() {
 			return e, i.bad("inline data", i.Size-full, "crosses a block boundary")
 		}
 		return e, nil
 	}
-	e.Kind, e.Len = Data, full-off
+	e.Kind, e.Len, e.Stored = Data, full-off, full-off
 	e.Device, e.Pos, err = im.locate(0, i.Start, off, e.Len)
 	return e, i.at(err)
 }
@@ -134,7 +140,9 @@ func (im *Image) mapChunks(i *Inode, off, want int64) (Extent, error) {
 		}
 		e.Len += 1 << bits
 	}
-	e.Len = min(e.Len, i.Size-off)
+	if e.Len = min(e.Len, i.Size-off); e.Kind == Data {
+		e.Stored = e.Len
+	}
 	return e, nil
 }
 
@@ -146,7 +154,11 @@ func (im *Image) chunkBytes(i *Inode, nr, most int64) ([]byte, error) {
 	if nr < 0 || nr >= total || nr > (math.MaxInt64-array)/unit-1 {
 		return nil, i.bad("chunk number", nr, "outside the file")
 	}
-	w, at := im.Devices[0].Window, array+nr*unit
+	w, err := im.Meta(i.NID)
+	if err != nil {
+		return nil, err
+	}
+	at := array + nr*unit
 	n := min(most, total-nr, w.room(at)/unit)
 	b, err := w.Read(at, n*unit, "chunk array")
 	if err != nil && n > 1 {
@@ -175,8 +187,12 @@ func (im *Image) chunk(i *Inode, c *disk.ChunkIndex) (e Extent, err error) {
 	return e, i.at(err)
 }
 
-// Extents yields the extents of the whole inode, adjacent ones joined. The first error ends it.
+// Extents yields the extents of the whole inode; adjacent ones are joined unless they are Encoded or Packed.
+// The first error ends it.
 func (im *Image) Extents(i *Inode) iter.Seq2[Extent, error] {
+	if i.Compressed() {
+		return im.compressedExtents(i)
+	}
 	return func(yield func(Extent, error) bool) {
 		var last Extent
 		for off := int64(0); off < i.Size; {
@@ -190,6 +206,7 @@ func (im *Image) Extents(i *Inode) iter.Seq2[Extent, error] {
 			off += e.Len
 			if last.Len > 0 && e.follows(&last) {
 				last.Len += e.Len
+				last.Stored += e.Stored
 				continue
 			}
 			if last.Len > 0 && !yield(last, nil) {
@@ -209,6 +226,9 @@ func (e *Extent) follows(last *Extent) bool {
 
 // ReadAt fills p with the bytes of the inode from off on; off+len(p) must not exceed its size.
 func (im *Image) ReadAt(i *Inode, p []byte, off int64) error {
+	if i.Compressed() && len(p) > 0 {
+		return im.readCompressed(i, p, off)
+	}
 	for len(p) > 0 {
 		e, err := im.Map(i, off, int64(len(p)))
 		if err != nil {
@@ -220,7 +240,7 @@ func (im *Image) ReadAt(i *Inode, p []byte, off int64) error {
 			clear(p[:n])
 		case Inline:
 			var b []byte
-			b, err = im.Devices[0].Window.Read(e.Pos, n, "inline data")
+			b, err = im.Window(e.Device).Read(e.Pos, n, "inline data")
 			copy(p, b)
 		case Data:
 			err = im.Devices[e.Device].Window.Fill(p[:n], e.Pos, "data")

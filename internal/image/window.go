@@ -107,6 +107,9 @@ func (w *Window) Fill(p []byte, off int64, field string) error {
 	case err == nil || errors.Is(err, io.EOF):
 		return w.bad(off, field, nil, fmt.Sprintf("%d bytes, of which %d are beyond the end", len(p), len(p)-n))
 	}
+	if errors.Is(err, disk.ErrCorrupt) || errors.Is(err, errors.ErrUnsupported) {
+		return err // the device is data of an inode, and says itself what is wrong
+	}
 	return fmt.Errorf("erofs: offset %d: %s%s: %w", off, w.name, field, err)
 }
 

@@ -33,8 +33,12 @@ func (im *Image) XattrHeader(i *Inode) (h disk.XattrHeader, start, end int64, ok
 	if area == disk.XattrHeaderSize {
 		return h, 0, 0, false, unsupported("inode %d: i_xattr_icount 1", i.NID)
 	}
+	w, err := im.Meta(i.NID)
+	if err != nil {
+		return h, 0, 0, false, err
+	}
 	off := i.Off + i.HeadSize()
-	b, err := im.Devices[0].Window.Read(off, disk.XattrHeaderSize, "xattr header")
+	b, err := w.Read(off, disk.XattrHeaderSize, "xattr header")
 	if err != nil {
 		return h, 0, 0, false, err
 	}
@@ -62,8 +66,13 @@ func (im *Image) Xattrs(i *Inode) iter.Seq2[Xattr, error] {
 		if err != nil || !ok {
 			return
 		}
+		w, err := im.Meta(i.NID)
+		if err != nil {
+			yield(Xattr{}, err)
+			return
+		}
 		for off := start; off < end; {
-			x, size, err := im.xattr(off, end-off)
+			x, size, err := im.xattr(w, off, end-off)
 			if err != nil || x.Index != 0 || len(x.Rest) > 0 || len(x.Value) > 0 { // else padding
 				if !yield(x, err) || err != nil {
 					return
@@ -77,7 +86,7 @@ func (im *Image) Xattrs(i *Inode) iter.Seq2[Xattr, error] {
 		}
 		ids := start - 4*int64(h.SharedCount)
 		for k := range int64(h.SharedCount) {
-			x, err := im.sharedXattr(ids + 4*k)
+			x, err := im.sharedXattr(w, ids+4*k)
 			if !yield(x, err) || err != nil {
 				return
 			}
@@ -86,15 +95,18 @@ func (im *Image) Xattrs(i *Inode) iter.Seq2[Xattr, error] {
 }
 
 // sharedXattr reads the attribute whose id is at off.
-func (im *Image) sharedXattr(off int64) (Xattr, error) {
-	b, err := im.Devices[0].Window.Read(off, 4, "shared xattr id")
+func (im *Image) sharedXattr(w *Window, off int64) (Xattr, error) {
+	b, err := w.Read(off, 4, "shared xattr id")
 	if err != nil {
 		return Xattr{}, err
 	}
 	return im.SharedXattr(binary.LittleEndian.Uint32(b))
 }
 
-// SharedXattrOff returns the byte address of a shared attribute.
+// SharedInMetabox tells whether shared attributes lie in the metabox.
+func (im *Image) SharedInMetabox() bool { return im.Super.Compat&disk.HasSharedEAInMB != 0 }
+
+// SharedXattrOff returns the byte address of a shared attribute, on the primary device or in the metabox.
 func (im *Image) SharedXattrOff(id uint32) int64 {
 	return int64(im.Super.XattrBlkAddr)<<im.bits + 4*int64(id)
 }
@@ -102,7 +114,7 @@ func (im *Image) SharedXattrOff(id uint32) int64 {
 // sharedArea checks that the area of shared attributes exists; Linux wants it for every inode with
 // attributes, shared ones or not (erofs_xattr_iter_shared).
 func (im *Image) sharedArea() error {
-	if im.Super.Compat&disk.HasSharedEAInMB != 0 && im.Super.Incompat&disk.HasMetabox == 0 {
+	if im.SharedInMetabox() && im.Super.Incompat&disk.HasMetabox == 0 {
 		return super(0x08, "feature_compat", uint32(im.Super.Compat), "shared xattrs in a metabox that the image does not have")
 	}
 	return nil
@@ -113,18 +125,22 @@ func (im *Image) SharedXattr(id uint32) (Xattr, error) {
 	if err := im.sharedArea(); err != nil {
 		return Xattr{}, err
 	}
-	if im.Super.Compat&disk.HasSharedEAInMB != 0 {
-		return Xattr{}, unsupported("shared xattr %d in the metabox", id)
+	w := im.Devices[0].Window
+	if im.SharedInMetabox() {
+		if im.noMetabox != nil {
+			return Xattr{}, im.noMetabox
+		}
+		w = im.metabox
 	}
-	x, _, err := im.xattr(im.SharedXattrOff(id), MaxRead)
+	x, _, err := im.xattr(w, im.SharedXattrOff(id), MaxRead)
 	x.Shared, x.ID = true, id
 	return x, err
 }
 
 // xattr reads the entry at off, of which room bytes are left, and returns its padded length.
-func (im *Image) xattr(off, room int64) (x Xattr, size int64, err error) {
+func (im *Image) xattr(w *Window, off, room int64) (x Xattr, size int64, err error) {
 	x.Off = off
-	b, err := im.Devices[0].Window.Read(off, disk.XattrEntrySize, "xattr entry")
+	b, err := w.Read(off, disk.XattrEntrySize, "xattr entry")
 	if err != nil {
 		return x, 0, err
 	}
@@ -135,7 +151,7 @@ func (im *Image) xattr(off, room int64) (x Xattr, size int64, err error) {
 		return x, size, &disk.FormatError{Off: off, Field: "xattr entry", Got: size, Why: fmt.Sprintf("only %d bytes are left in its area", room)}
 	}
 	n := int64(e.NameLen)
-	if b, err = im.Devices[0].Window.Read(off+disk.XattrEntrySize, n+int64(e.ValueSize), "xattr name and value"); err != nil {
+	if b, err = w.Read(off+disk.XattrEntrySize, n+int64(e.ValueSize), "xattr name and value"); err != nil {
 		return x, size, err
 	}
 	x.Index, x.Rest, x.Value = e.NameIndex, b[:n:n], b[n:]
