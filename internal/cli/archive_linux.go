@@ -12,8 +12,9 @@ import (
 	"github.com/laminafs/lamina/internal/engine"
 )
 
-const importLong = `Take the images of an OCI archive or a docker archive ("-": stdin), also if gzip or zstd has compressed it. Their layers become EROFS images, and the images
-get the names that the archive has for them. An image without a name gets that of --name.`
+const importLong = `Take the images of an OCI archive or a docker archive ("-": stdin), also if gzip or zstd has compressed it. Their
+layers become EROFS images, and the images get the names that the archive has for them. An image without a name gets
+that of --name. If one of them cannot be taken, those before it stay, and what else was read goes as by lamina prune.`
 
 func newImport(e *env) *cobra.Command {
 	j := &transferJob{}
@@ -36,6 +37,9 @@ func newImport(e *env) *cobra.Command {
 			var list []engine.Image
 			err = e.local(&j.local, func(ctx context.Context, l *engine.Local) (err error) {
 				list, err = l.Import(ctx, in, engine.ImportOptions{Platform: j.platform, Name: name, Watch: view})
+				if err != nil { // what was taken already is of no use
+					err = errors.Join(err, tryPrune(context.WithoutCancel(ctx), l))
+				}
 				return err
 			})
 			view.close()
@@ -105,5 +109,5 @@ func newExport(e *env) *cobra.Command {
 	fs.StringVar(&o.Platform, "platform", "", "OS/ARCH[/VARIANT] to choose (default: this machine's)")
 	fs.BoolVar(&o.OCIOnly, "oci-only", false, "leave out what only docker load needs")
 	local.register(cmd)
-	return cmd
+	return e.completes(cmd, &local, 0, false, imageNames)
 }

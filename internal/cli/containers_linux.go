@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -93,39 +91,32 @@ func newRm(e *env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill those that run")
 	local.register(cmd)
-	return cmd
+	return e.completes(cmd, &local, 0, false, containerNames)
 }
 
 func newLogs(e *env) *cobra.Command {
 	var local localFlags
-	return withLocal(&local, &cobra.Command{
+	var follow bool
+	cmd := &cobra.Command{
 		Use:   "logs [flags] CONTAINER",
 		Short: "Print what a detached container wrote to stdout and stderr",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return e.local(&local, func(ctx context.Context, l *engine.Local) error {
-				path, err := l.Output(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				f, err := os.Open(path)
-				if errors.Is(err, os.ErrNotExist) {
-					return fmt.Errorf("%s: it was not run with --detach: its output went to the terminal", args[0])
-				}
-				if err != nil {
-					return err
-				}
-				defer func() { _ = f.Close() }() // only read
-				_, err = io.Copy(e.stdout, f)
+			var out *engine.Output
+			err := e.local(&local, func(ctx context.Context, l *engine.Local) (err error) {
+				out, err = l.Output(ctx, args[0])
 				return err
 			})
+			if err != nil {
+				return err
+			}
+			e.undoes.Store(false) // the store is closed: who follows is stopped at once
+			return out.Copy(e.ctx, e.stdout, follow, e.flush)
 		},
-	})
-}
-
-func withLocal(f *localFlags, cmd *cobra.Command) *cobra.Command {
-	f.register(cmd)
-	return cmd
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the container ends")
+	local.register(cmd)
+	return e.completes(cmd, &local, 1, false, containerNames)
 }
 
 const commitLong = `Make an image of a container: the layers of its image, and a new one of what it wrote. A container that runs is
@@ -162,5 +153,6 @@ func newCommit(e *env) *cobra.Command {
 	fs.BoolVar(&o.Native, "erofs", false, "make the layer an EROFS image")
 	fs.BoolVar(&asJSON, "json", false, "print JSON")
 	local.register(cmd)
-	return cmd
+	oneOf(cmd, "compression", "gzip", "zstd", "none")
+	return e.completes(cmd, &local, 1, false, containerNames)
 }

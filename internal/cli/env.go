@@ -111,6 +111,14 @@ func (c *cancelReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
+// flush sends on what has been printed.
+func (e *env) flush() error {
+	if f, ok := e.stdout.(interface{ Flush() error }); ok {
+		return f.Flush()
+	}
+	return nil
+}
+
 // warn prints a line that is not an error to stderr.
 func (e *env) warn(format string, a ...any) {
 	fmt.Fprintf(e.stderr, "lamina: warning: %s\n", oneLine(tidy(fmt.Sprintf(format, a...))))

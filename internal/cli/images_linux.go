@@ -103,7 +103,7 @@ func newRmi(e *env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "also images that containers were made from")
 	local.register(cmd)
-	return cmd
+	return e.completes(cmd, &local, 0, false, imageNames)
 }
 
 // tryPrune removes what nothing refers to if that can be done now.

@@ -67,7 +67,8 @@ func newPull(e *env) *cobra.Command {
 		},
 	}
 	j.register(cmd, "OS/ARCH[/VARIANT] to choose from an index (default: this machine's)")
-	return cmd
+	oneOf(cmd, "progress", "auto", "json", "none")
+	return e.completes(cmd, &j.local, 1, false, imageNames)
 }
 
 func (e *env) printImage(im engine.Image, j *transferJob) error {
@@ -111,7 +112,8 @@ func newPush(e *env) *cobra.Command {
 		},
 	}
 	j.register(cmd, "OS/ARCH[/VARIANT]: send this manifest alone, without the index")
-	return cmd
+	oneOf(cmd, "progress", "auto", "json", "none")
+	return e.completes(cmd, &j.local, 1, false, imageNames)
 }
 
 func (e *env) printPushed(to, digest string, j *transferJob) error {

@@ -39,6 +39,9 @@ func newRoot(e *env) *cobra.Command {
 		Long: `Lamina turns OCI layers (tar, gzip, zstd), directories and EROFS images into EROFS images that the
 Linux kernel mounts, and reads, checks, merges, mounts and runs them.
 
+Under the names mkfs.erofs, fsck.erofs and dump.erofs it takes the options of those programs: by links with such
+names, or as lamina mkfs.erofs [OPTIONS].
+
 Exit codes:
 ` + exitCodesText(),
 		Example: `  lamina build -o layer.erofs layer.tar.gz
@@ -54,11 +57,7 @@ Exit codes:
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(commands(e)...)
 	root.AddCommand(linuxCommands(e)...)
-	root.AddCommand(&cobra.Command{
-		Use:   "exit-codes",
-		Short: "The table of exit codes",
-		Long:  "Exit codes:\n\n" + exitCodesText() + "\nA failing command prints one line to stderr: what, where, why. Outputs are whole or not there at all, but for\na directory that extract was filling and what went to a pipe or a device already: they may be left half filled.",
-	})
+	root.AddCommand(topics()...)
 	return root
 }
 

@@ -77,7 +77,10 @@ func newRun(e *env) *cobra.Command {
 		},
 	}
 	j.register(cmd)
-	return cmd
+	oneOf(cmd, "pull", "missing", "always", "never")
+	oneOf(cmd, "network", "none", "host")
+	oneOf(cmd, "progress", "auto", "json", "none")
+	return e.completes(cmd, &j.local, 1, true, imageNames)
 }
 
 func (j *runJob) register(cmd *cobra.Command) {

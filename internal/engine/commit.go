@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/diff"
@@ -198,13 +197,4 @@ func ociType(mediaType string) string {
 		return v1.MediaTypeImageLayerZstd
 	}
 	return mediaType
-}
-
-// Output is the file with what a detached container wrote to stdout and stderr.
-func (l *Local) Output(ctx context.Context, ref string) (string, error) {
-	c, err := l.Container(ctx, ref)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(l.containerDir(c.ID), "output"), nil
 }

@@ -42,6 +42,12 @@ func main() {
 	case "exit":
 		n, _ := strconv.Atoi(args[0])
 		os.Exit(n)
+	case "tick": // says so, time and again
+		n, _ := strconv.Atoi(args[0])
+		for i := range n {
+			fmt.Println("tick", i)
+			time.Sleep(20 * time.Millisecond)
+		}
 	case "caught": // says which signal it gets
 		sigs := make(chan os.Signal, 1)
 		signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
