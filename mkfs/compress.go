@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/laminafs/lamina/internal/compress"
+	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
 )
 
@@ -27,11 +28,11 @@ type compressor struct {
 	most    int
 	free    []*batch
 
-	cur   []byte // runs of the file whose last piece is still to come: see mapped
-	curAt int64  // where the last run ended
-	runs  tails  // runs of the files that are complete
-	used  uint16 // bit n: method n made a pcluster
-	ended bool
+	runs   tails  // runs of the files that are complete: see mapped
+	log    []byte // memory for those of the next one
+	packed packed
+	used   uint16 // bit n: method n made a pcluster
+	ended  bool
 }
 
 // batch is a job and what its bytes belong to.
@@ -43,9 +44,10 @@ type batch struct {
 
 // part is a piece of a file.
 type part struct {
-	p    *place
-	off  int64
-	last bool // of its file
+	p      *place
+	off    int64
+	last   bool // of its file
+	packed bool // goes into the packed inode, all of it
 }
 
 // Segments are long against pclusters, because the last one of a segment is not full; a batch of small
@@ -67,12 +69,20 @@ func newCompressor(w *Writer) *compressor {
 	for _, m := range c.methods() {
 		methods = append(methods, m.config(c.largest(bs)))
 	}
-	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent}
+	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent, Interlaced: k.fragments()}
 	k.pool = compress.NewPool(workers, l, methods)
 	k.most = 2*workers + 1
-	k.runs.dir = w.o.TempDir
+	k.runs.dir, k.packed.out.dir = w.o.TempDir, w.o.TempDir
+	if k.fragments() {
+		k.packed.known = make(map[fragmentKey]int64)
+		k.packed.place = &place{w: w}
+		k.packed.place.comp = k.begin(0)
+	}
 	return k
 }
+
+// fragments tells whether there is a packed inode.
+func (k *compressor) fragments() bool { return k.c.Tails >= TailFragments }
 
 // put takes the bytes of a file. The place is filled in when its pieces are committed.
 func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
@@ -80,6 +90,10 @@ func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
 	p := w.newPlace(f.Size)
 	method, pcluster := k.c.choose("", int(w.bs))
 	piece := compress.Piece{Method: method, Pcluster: pcluster}
+	pack := k.packs(f.Size, method, pcluster)
+	if pack {
+		piece.Method = compress.Store
+	}
 	for off := int64(0); off < f.Size; {
 		n := min(f.Size-off, int64(k.segment))
 		b, err := k.room(int(n))
@@ -96,7 +110,7 @@ func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
 		last := off+n == f.Size
 		piece.Tail = k.tail(last)
 		b.job.Pieces = append(b.job.Pieces, piece)
-		b.parts = append(b.parts, part{p, off, last})
+		b.parts = append(b.parts, part{p, off, last, pack})
 		off += n
 		if len(b.src) >= batchSize {
 			if err := k.send(); err != nil {
@@ -107,14 +121,24 @@ func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
 	return p, nil
 }
 
+// packs tells whether a file goes into the packed inode as a whole: it would not fill a pcluster, but more than the
+// fields that lead there.
+func (k *compressor) packs(size int64, method, pcluster int) bool {
+	const fields = disk.MapHeaderSize + disk.FullIndexPad
+	if !k.fragments() || method == compress.Store || size <= 2*fields {
+		return false
+	}
+	return k.c.Tails == TailAllFragments || size <= int64(pcluster)
+}
+
 // tail says what becomes of the end of a piece.
 func (k *compressor) tail(last bool) compress.Tail {
-	if !last {
-		return compress.TailPad
-	}
-	switch k.c.Tails {
-	case TailInline:
+	switch {
+	case !last:
+	case k.c.Tails == TailInline:
 		return compress.TailInline
+	case k.fragments():
+		return compress.TailRest
 	}
 	return compress.TailPad
 }
@@ -127,13 +151,25 @@ func (k *compressor) room(n int) (*batch, error) {
 		}
 	}
 	if k.open == nil {
-		if l := len(k.free); l > 0 {
-			k.open, k.free = k.free[l-1], k.free[:l-1]
-		} else {
-			k.open = &batch{src: make([]byte, 0, k.segment)}
-		}
+		k.open = k.batch()
 	}
 	return k.open, nil
+}
+
+// batch returns an empty batch.
+func (k *compressor) batch() *batch {
+	if l := len(k.free); l > 0 {
+		b := k.free[l-1]
+		k.free = k.free[:l-1]
+		return b
+	}
+	return &batch{src: make([]byte, 0, k.segment)}
+}
+
+// start hands a batch to the workers.
+func (k *compressor) start(b *batch) {
+	k.waiting = append(k.waiting, b)
+	k.pool.Start(&b.job)
 }
 
 // send hands the open batch to the workers and commits the oldest one if too many wait.
@@ -143,13 +179,12 @@ func (k *compressor) send() error {
 		return nil
 	}
 	k.open = nil
-	if len(k.waiting) == k.most {
+	for len(k.waiting) >= k.most {
 		if err := k.commitOldest(); err != nil {
 			return err
 		}
 	}
-	k.waiting = append(k.waiting, b)
-	k.pool.Start(&b.job)
+	k.start(b)
 	return nil
 }
 
@@ -164,6 +199,16 @@ func (k *compressor) drain() error {
 		}
 	}
 	return nil
+}
+
+// finish places everything that was put, and the packed inode.
+func (k *compressor) finish() error {
+	err := k.drain()
+	if err == nil && k.fragments() {
+		err = k.endPacked()
+	}
+	k.w.data.align(k.w.bs)
+	return err
 }
 
 func (k *compressor) commitOldest() error {
@@ -195,4 +240,5 @@ func (k *compressor) close() {
 	k.ended = true
 	k.pool.Close()
 	k.runs.close()
+	k.packed.out.close()
 }

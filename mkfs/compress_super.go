@@ -42,7 +42,7 @@ func (w *Writer) onlyDistance() bool {
 }
 
 // announceCompression sets the features of what was compressed.
-func (w *Writer) announceCompression(s *disk.Superblock) {
+func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 	if w.comp == nil || w.comp.used == 0 {
 		return
 	}
@@ -59,5 +59,9 @@ func (w *Writer) announceCompression(s *disk.Superblock) {
 	}
 	if w.o.Compression.Tails == TailInline {
 		s.Incompat |= disk.HasZtailpacking
+	}
+	if p.packed {
+		s.Incompat |= disk.HasFragments
+		s.PackedNID = p.items[len(p.items)-1].nid
 	}
 }

@@ -196,7 +196,7 @@ func (w writerOnly) Write(b []byte) (int, error) { w.o.write(b); return len(b), 
 // fields computes what the inode says.
 func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 	it := &e.items[i]
-	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: n.Links(), ino: uint32(i + 1)}
+	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: max(n.Links(), 1), ino: uint32(i + 1)}
 	in.uid, in.gid = e.w.owner(n)
 	in.sec, in.nsec = e.w.time(n)
 	in.layout = disk.FlatPlain

@@ -18,10 +18,14 @@ import (
 // Stored runs of many blocks are one; the index has them block by block.
 type mapped struct {
 	compress.Map
-	runs   int64 // offset
-	runsN  int
 	method int8
 	blocks int64 // used ones of the image, for st_blocks
+
+	log   []byte // the runs while they are being added
+	end   int64  // where the last one ended
+	base  int64  // what their positions count from
+	runs  int64  // offset of the runs once they are all there
+	runsN int
 }
 
 const (
@@ -51,10 +55,11 @@ func appendRun(b []byte, r compress.Run, end int64) []byte {
 	return b
 }
 
-// runsOf yields the runs in b. Stored ones are cut into blocks of bs bytes unless bs is 0.
-func runsOf(b []byte, bs int64) iter.Seq[compress.Run] {
+// runsOf yields the runs in b, whose positions count from base. Stored ones are cut into blocks of bs bytes unless
+// bs is 0.
+func runsOf(b []byte, base, bs int64) iter.Seq[compress.Run] {
 	return func(yield func(compress.Run) bool) {
-		var end int64
+		end := base
 		number := func() int64 {
 			v, n := binary.Uvarint(b)
 			b = b[n:]
@@ -68,7 +73,7 @@ func runsOf(b []byte, bs int64) iter.Seq[compress.Run] {
 				Len: number(), PLen: number(), Pos: end,
 			}
 			if flags&runElsewhere != 0 {
-				r.Pos = number()
+				r.Pos = base + number()
 			}
 			end = r.Pos + r.PLen
 			for r.Stored && bs > 0 && r.PLen > bs {
@@ -89,35 +94,30 @@ func runsOf(b []byte, bs int64) iter.Seq[compress.Run] {
 // commit places the results of a piece: the next bytes of the file that came next.
 func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 	p, w := pt.p, k.w
-	if p.comp == nil && isStored(piece) {
+	if p == k.packed.place {
+		return k.commitPacked(piece)
+	}
+	if p.comp == nil && isStored(pt, piece) {
 		return k.commitStored(pt, piece.Src)
 	}
-	m := p.comp
-	if m == nil {
-		m = k.begin(p, piece.Method)
-		if pt.off > 0 { // what came before was stored in blocks
-			k.add(m, compress.Run{Len: pt.off, Pos: p.block << w.bits, PLen: pt.off, Stored: true})
+	if p.comp == nil {
+		p.comp = k.begin(max(piece.Method, 0))
+		p.comp.Size = p.size
+		if pt.off > 0 && !pt.packed { // what came before was stored in blocks
+			k.add(p.comp, compress.Run{Len: pt.off, Pos: p.block << w.bits, PLen: pt.off, Stored: true})
 		}
 	}
-	if piece.Method == compress.Store {
-		panic("mkfs: a file with two methods")
-	}
-	pos := w.data.pos()
-	w.data.write(piece.Out)
+	m, out := p.comp, piece.Out
 	for _, e := range piece.Extents {
-		k.add(m, compress.Run{Len: int64(e.Len), Pos: pos, PLen: int64(e.PLen), Stored: e.Stored})
-		pos += int64(e.PLen)
-	}
-	if e := &piece.Inline; e.Len > 0 {
-		var err error
-		if p.tail, err = w.tails.add(piece.InlineOut); err != nil {
-			return err
-		}
-		p.tailN = int32(e.PLen)
-		m.Inline, m.InlineLen, m.InlineStored = int64(e.PLen), int64(e.Len), e.Stored
-		m.Count++
+		w.data.zero(k.pad(w.data.pos(), e))
+		k.add(m, compress.Run{Len: int64(e.Len), Pos: w.data.pos(), PLen: int64(e.PLen), Stored: e.Stored})
+		w.data.write(out[:e.PLen])
+		out = out[e.PLen:]
 	}
 	w.top = max(w.top, disk.Blocks(w.data.pos(), w.bits))
+	if err := k.commitTail(pt, piece); err != nil {
+		return err
+	}
 	if pt.last {
 		if err := k.end(m); err != nil {
 			return err
@@ -126,12 +126,48 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 	return w.data.failed()
 }
 
-// isStored tells whether compressing a piece has gained nothing.
-func isStored(p *compress.Piece) bool {
+// decodePage is the smallest unit in which the kernel feeds a decoder.
+const decodePage = 4096
+
+// pad returns how many zeros go before a pcluster that begins at any byte. Linux 6.18 decodes page by page, and takes
+// a pcluster for broken whose bytes in the last page add nothing to the output, such as the end mark of DEFLATE.
+func (k *compressor) pad(pos int64, e compress.Extent) int64 {
+	const least = 16
+	if k.c.Index != IndexExtents || e.Stored {
+		return 0
+	}
+	if n := (pos + int64(e.PLen)) % decodePage; n > 0 && n < least {
+		return least - n
+	}
+	return 0
+}
+
+// commitTail puts what the workers left of a file where it belongs.
+func (k *compressor) commitTail(pt *part, piece *compress.Piece) (err error) {
+	m := pt.p.comp
+	switch e := &piece.Inline; {
+	case pt.packed:
+		k.fragment(m, piece.Src, !pt.last || pt.off > 0)
+	case len(piece.Rest) > 0:
+		k.fragment(m, piece.Rest, false)
+	case e.Len > 0:
+		pt.p.tailN = int32(e.PLen)
+		m.Inline, m.InlineLen, m.InlineStored = int64(e.PLen), int64(e.Len), e.Stored
+		m.Count++
+		pt.p.tail, err = k.w.tails.add(piece.InlineOut)
+	}
+	return err
+}
+
+// isStored tells whether compressing a piece has gained nothing, nor will.
+func isStored(pt *part, p *compress.Piece) bool {
 	for _, e := range p.Extents {
 		if !e.Stored {
 			return false
 		}
+	}
+	if pt.packed || len(p.Rest) > 0 && len(p.Extents) == 0 && pt.off == 0 {
+		return false
 	}
 	return p.Inline.Len == 0 || p.Inline.Stored
 }
@@ -162,17 +198,17 @@ func (k *compressor) commitStored(pt *part, src []byte) error {
 	return w.data.failed()
 }
 
-// begin makes p a compressed file.
-func (k *compressor) begin(p *place, method int) *mapped {
-	m := &mapped{method: int8(method)}
-	m.Size, m.BlockBits, m.First = p.size, k.w.bits, k.c.methods()[method].Algorithm.Disk()
-	p.comp = m
+// begin returns the map of a file whose runs are to come. Size is still missing.
+func (k *compressor) begin(method int) *mapped {
+	m := &mapped{method: int8(method), log: k.log[:0]}
+	m.BlockBits, m.First = k.w.bits, k.c.methods()[method].Algorithm.Disk()
+	m.Interlaced = k.fragments() && k.c.Index != IndexExtents
 	k.used |= 1 << method
-	k.cur, k.curAt = k.cur[:0], 0
+	k.log = nil
 	return m
 }
 
-// add adds the next run of the file.
+// add adds the next run of a file.
 func (k *compressor) add(m *mapped, r compress.Run) {
 	switch {
 	case k.c.Index == IndexExtents:
@@ -183,15 +219,16 @@ func (k *compressor) add(m *mapped, r compress.Run) {
 		m.Count++
 		m.Big = m.Big || r.PLen > k.w.bs
 	}
-	m.Scattered = m.Scattered || r.Partial || len(k.cur) > 0 && r.Pos != k.curAt
-	k.cur, k.curAt = appendRun(k.cur, r, k.curAt), r.Pos+r.PLen
+	m.Scattered = m.Scattered || r.Partial || len(m.log) > 0 && r.Pos != m.end
+	m.log, m.end = appendRun(m.log, r, m.end), r.Pos+r.PLen
 	m.blocks += disk.Blocks(r.PLen, m.BlockBits)
 }
 
-// end completes the file.
+// end completes a file.
 func (k *compressor) end(m *mapped) (err error) {
-	m.runsN = len(k.cur)
-	m.runs, err = k.runs.add(k.cur)
+	m.runsN = len(m.log)
+	m.runs, err = k.runs.add(m.log)
+	k.log, m.log = m.log, nil
 	return err
 }
 
@@ -212,5 +249,5 @@ func (k *compressor) appendIndex(b []byte, p *place, f compress.Form) ([]byte, e
 		bs = k.w.bs
 	}
 	b = append(b, make([]byte, -len(b)&(disk.MapHeaderSize-1))...)
-	return m.Append(b, f, runsOf(runs, bs)), nil
+	return m.Append(b, f, runsOf(runs, m.base, bs)), nil
 }

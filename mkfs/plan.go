@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
@@ -30,6 +31,7 @@ type plan struct {
 	wide  bool // 48-bit layout
 
 	chunked bool // there are chunk-based inodes
+	packed  bool // the last inode is the packed one
 	filled  bool // inodes lie in gaps between others, not in their order
 
 	base                int64  // where the metadata begins
@@ -83,6 +85,11 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
 	p.epoch, p.nsec = w.commonTime(p.inodes)
+	if n := w.packedNode(); n != nil {
+		n.Mtime, n.Nsec = p.epoch, p.nsec
+		p.inodes, p.items = append(slices.Clip(p.inodes), n), append(p.items, item{})
+		p.packed = true
+	}
 	p.xattrBlock = min(base>>w.bits, math.MaxUint32)
 	if len(p.x.order) > 0 && (base+p.x.size-p.xattrBlock<<w.bits)/disk.XattrAlign > math.MaxUint32 {
 		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB behind what 32 bits address")

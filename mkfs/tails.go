@@ -72,6 +72,21 @@ func (t *tails) get(off int64, n int) ([]byte, error) {
 	return t.near[off-t.at:][:n], nil
 }
 
+// copyTo writes everything that was added.
+func (t *tails) copyTo(o *output) error {
+	for off := int64(0); off < t.base; {
+		n := min(t.base-off, bufSize)
+		b, err := t.get(off, int(n))
+		if err != nil {
+			return err
+		}
+		o.write(b)
+		off += n
+	}
+	o.write(t.mem)
+	return nil
+}
+
 func (t *tails) close() {
 	if t.spill != nil {
 		_ = t.spill.Close()

@@ -142,10 +142,9 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, err
 	}
 	if w.comp != nil {
-		if err := w.comp.drain(); err != nil {
+		if err := w.comp.finish(); err != nil {
 			return Summary{}, err
 		}
-		w.data.align(w.bs)
 	}
 	if w.data != w.meta {
 		w.slots[0].blocks = w.data.pos() >> w.bits
@@ -354,7 +353,7 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	if p.chunked {
 		s.Incompat |= disk.HasChunkedFile
 	}
-	w.announceCompression(&s)
+	w.announceCompression(&s, p)
 	return s
 }
 

@@ -8,6 +8,8 @@ type Layout struct {
 	// Dense puts pclusters at any byte, one behind the other. Else each starts at a block, a compressed one
 	// right-aligned in its blocks, and a stored one has one block.
 	Dense bool
+	// Interlaced puts the bytes of a stored pcluster where they are in their lcluster, wrapped around.
+	Interlaced bool
 	// MaxExtent bounds the decoded bytes of a pcluster; 0: MaxExtent of the format.
 	MaxExtent int
 }
@@ -60,6 +62,7 @@ type cutter struct {
 	scratch []byte // a pcluster
 	out     []byte // of the job
 	extents []Extent
+	first   int // index of the first extent of the piece
 
 	*Piece
 	src   []byte // what is left of Piece.Src
@@ -69,10 +72,11 @@ type cutter struct {
 // cut fills the results of p.
 func (c *cutter) cut(p *Piece) {
 	c.Piece, c.src, c.fails = p, p.Src, 0
-	out, extents := len(c.out), len(c.extents)
+	out := len(c.out)
+	c.first = len(c.extents)
 	for len(c.src) > 0 && c.next() {
 	}
-	p.Extents = c.extents[extents:]
+	p.Extents = c.extents[c.first:]
 	p.Out = c.out[out : len(c.out)-len(p.InlineOut)]
 	c.Piece, c.src = nil, nil
 }
@@ -193,7 +197,7 @@ func (c *cutter) store(n int) {
 	bs := c.block()
 	if c.Dense {
 		c.out = append(c.out, c.src[:n]...)
-		if l := len(c.extents) - 1; l >= 0 && c.extents[l].Stored && c.extents[l].Len+n <= MaxPcluster {
+		if l := len(c.extents) - 1; l >= c.first && c.extents[l].Stored && c.extents[l].Len+n <= MaxPcluster {
 			c.extents[l].Len += n
 			c.extents[l].PLen += n
 		} else {
@@ -203,11 +207,15 @@ func (c *cutter) store(n int) {
 		return
 	}
 	for n > 0 {
-		l := min(n, bs)
-		c.out = append(c.out, c.src[:l]...)
-		for range bs - l {
-			c.out = append(c.out, 0)
+		l, start := min(n, bs), len(c.out)
+		c.out = append(c.out, make([]byte, bs)...)
+		block := c.out[start:]
+		from := 0
+		if c.Interlaced {
+			from = (len(c.Src) - len(c.src)) & (bs - 1)
 		}
+		right := copy(block[from:], c.src[:l])
+		copy(block, c.src[right:l])
 		c.extents = append(c.extents, Extent{l, bs, true})
 		c.src, n = c.src[l:], n-l
 	}

@@ -12,7 +12,7 @@ import (
 // Whatever a piece is cut into, its bytes come back, in pclusters that an index can describe.
 func TestCutPiecesComeBack(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
-	for _, l := range []Layout{{BlockBits: 12}, {BlockBits: 9}, {BlockBits: 12, MaxExtent: 20000}, {BlockBits: 12, Dense: true}} {
+	for _, l := range []Layout{{BlockBits: 12}, {BlockBits: 9}, {BlockBits: 12, MaxExtent: 20000}, {BlockBits: 12, Dense: true}, {BlockBits: 12, Interlaced: true}} {
 		for _, pcluster := range []int{1, 2, 16} {
 			for _, tail := range []Tail{TailPad, TailInline, TailRest} {
 				for size := range 40 {
@@ -60,6 +60,9 @@ func uncut(t *testing.T, name string, l Layout, p *Piece) (got []byte) {
 			t.Errorf("%s: extent of %d bytes", name, e.Len)
 		}
 		if e.Stored {
+			if from := len(got) % bs; l.Interlaced && i < len(p.Extents) {
+				b = append(bytes.Clone(b[from:]), b[:from]...)
+			}
 			got = append(got, b[:e.Len]...)
 			continue
 		}

@@ -28,6 +28,8 @@ type Map struct {
 	Scattered bool  // some run does not begin where the one before it ends, or is partial
 	Count     int64 // of runs, tail included
 
+	Interlaced bool // stored runs begin in their block where they do in an lcluster, and wrap around
+
 	// The end of the file, if it is not in a run.
 	Inline       int64 // length of what is behind the index, 0: nothing is
 	InlineStored bool
@@ -138,6 +140,9 @@ func (m *Map) header(f Form) disk.MapHeader {
 	if f == FormCompact && m.BlockBits <= disk.Compact2MaxLclusterBits {
 		h.Advise |= disk.AdviseCompacted2B
 	}
+	if m.Interlaced {
+		h.Advise |= disk.AdviseInterlaced
+	}
 	if m.Big {
 		h.Advise |= disk.AdviseBigPcluster1 | disk.AdviseBigPcluster2
 	}
@@ -152,8 +157,9 @@ func (m *Map) header(f Form) disk.MapHeader {
 	return h
 }
 
-// all yields the runs and then the tail as one without a place.
-func (m *Map) all(runs iter.Seq[Run]) iter.Seq[Run] {
+// all yields the runs and then the tail as one. The head of a fragment has the high half of its offset as address
+// in the full index, and none in the compact one, whose addresses go on by themselves.
+func (m *Map) all(f Form, runs iter.Seq[Run]) iter.Seq[Run] {
 	return func(yield func(Run) bool) {
 		var end int64
 		for r := range runs {
@@ -166,6 +172,9 @@ func (m *Map) all(runs iter.Seq[Run]) iter.Seq[Run] {
 		case m.Inline > 0:
 			yield(Run{Len: m.InlineLen, Pos: end, PLen: 1 << m.BlockBits, Stored: m.InlineStored})
 		case m.FragmentLen > 0:
+			if f == FormFull {
+				end = m.Fragment >> 32 << m.BlockBits
+			}
 			yield(Run{Len: m.FragmentLen, Pos: end})
 		}
 	}

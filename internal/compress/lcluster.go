@@ -20,11 +20,11 @@ type lcluster struct {
 // lclusters yields the entries of the runs. An extent owns the lclusters from the one in which it begins up to
 // the one in which the next one does. A last extent that ends within an lcluster without beginning there is
 // followed by an entry of no bytes, as mkfs.erofs does it.
-func (m *Map) lclusters(runs iter.Seq[Run]) iter.Seq[lcluster] {
+func (m *Map) lclusters(f Form, runs iter.Seq[Run]) iter.Seq[lcluster] {
 	return func(yield func(lcluster) bool) {
 		bs := int64(1) << m.BlockBits
 		var at int64 // where the run begins
-		for r := range m.all(runs) {
+		for r := range m.all(f, runs) {
 			first, last := at/bs, (at+r.Len)/bs
 			if at+r.Len == m.Size && first == last { // it begins and ends in the last lcluster
 				last = first + 1
@@ -68,7 +68,7 @@ func (e *lcluster) delta() uint16 {
 
 // appendFull appends the entries of a full index.
 func (m *Map) appendFull(b []byte, runs iter.Seq[Run]) []byte {
-	for e := range m.lclusters(runs) {
+	for e := range m.lclusters(FormFull, runs) {
 		l := disk.Lcluster{Advise: uint16(e.typ), ClusterOfs: uint16(e.ofs)}
 		switch {
 		case e.typ == disk.LclusterNonhead:
@@ -89,7 +89,7 @@ func (m *Map) appendFull(b []byte, runs iter.Seq[Run]) []byte {
 // appendCompact appends the packs of a compact index whose map header begins at at of b.
 func (m *Map) appendCompact(b []byte, at int64, runs iter.Seq[Run]) []byte {
 	c := packer{b: b, bits: m.BlockBits, big: m.Big, shape: m.compactShape(at)}
-	for e := range m.lclusters(runs) {
+	for e := range m.lclusters(FormCompact, runs) {
 		c.add(&e)
 	}
 	return c.b

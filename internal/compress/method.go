@@ -5,6 +5,7 @@ import (
 
 	"github.com/laminafs/lamina/internal/codec/deflate"
 	"github.com/laminafs/lamina/internal/codec/lz4"
+	"github.com/laminafs/lamina/internal/codec/microlzma"
 	"github.com/laminafs/lamina/internal/codec/zstd"
 	"github.com/laminafs/lamina/internal/disk"
 )
@@ -45,7 +46,9 @@ var algorithms = [algorithmCount]struct {
 	LZ4HC: {name: "lz4hc", disk: disk.LZ4, max: lz4.MaxLevel, normal: lz4.DefaultLevel, encoder: func(level, window int) (Encoder, error) {
 		return lz4.NewEncoder(lz4.Options{HC: true, Level: level, MaxDistance: window})
 	}},
-	LZMA: {name: "lzma", disk: disk.LZMA, max: 9, normal: 6, extreme: true, encoder: newLZMA},
+	LZMA: {name: "lzma", disk: disk.LZMA, max: 9, normal: microlzma.DefaultLevel, extreme: true, encoder: func(level, window int) (Encoder, error) {
+		return microlzma.NewEncoder(microlzma.Options{Level: level, Dict: window})
+	}},
 	Deflate: {name: "deflate", disk: disk.Deflate, max: deflate.MaxLevel, normal: deflate.DefaultLevel, encoder: func(level, window int) (Encoder, error) {
 		return deflate.NewEncoder(deflate.Options{Level: level, MaxDistance: window})
 	}},

@@ -24,6 +24,9 @@ type variant struct {
 	o    mkfs.Options
 }
 
+// matrix asks for more variants of larger files, which takes minutes.
+var matrix = os.Getenv("LAMINA_MATRIX") != ""
+
 // variants is the matrix of tests: every algorithm and every feature at least once.
 func variants() []variant {
 	var all []variant
@@ -42,6 +45,23 @@ func variants() []variant {
 	add("lz4-512", mkfs.Compression{PclusterSize: 4096}, func(o *mkfs.Options) { o.BlockSize = 512 })
 	add("lz4-extent", mkfs.Compression{Method: lz4, MaxExtent: 16 << 10})
 	add("lz4-inline", mkfs.Compression{Tails: mkfs.TailInline, PclusterSize: 8192})
+	add("lz4-fragments", mkfs.Compression{Tails: mkfs.TailFragments})
+	add("lz4-fragments-full-64K", mkfs.Compression{Tails: mkfs.TailFragments, PclusterSize: 64 << 10, Index: mkfs.IndexFull})
+	add("lz4-all-fragments-16K", mkfs.Compression{Tails: mkfs.TailAllFragments, PclusterSize: 16 << 10, PackedPclusterSize: 32 << 10})
+	add("lz4-extents", mkfs.Compression{Index: mkfs.IndexExtents, PclusterSize: 16 << 10})
+	add("lz4-extents-fragments", mkfs.Compression{Index: mkfs.IndexExtents, Tails: mkfs.TailFragments})
+	for _, m := range []mkfs.Method{{Algorithm: mkfs.LZ4HC}, {Algorithm: mkfs.LZMA, Level: 1}, {Algorithm: mkfs.Deflate}, {Algorithm: mkfs.ZSTD}} {
+		name := m.Algorithm.String()
+		add(name+"-16K", mkfs.Compression{Method: m, PclusterSize: 16 << 10})
+		if !matrix {
+			continue
+		}
+		add(name, mkfs.Compression{Method: m})
+		add(name+"-inline-64K", mkfs.Compression{Method: m, PclusterSize: 64 << 10, Tails: mkfs.TailInline})
+		add(name+"-fragments-32K", mkfs.Compression{Method: m, PclusterSize: 32 << 10, Tails: mkfs.TailFragments})
+		add(name+"-extents-16K", mkfs.Compression{Method: m, PclusterSize: 16 << 10, Index: mkfs.IndexExtents})
+		add(name+"-extents-fragments-1M", mkfs.Compression{Method: m, PclusterSize: 1 << 20, Index: mkfs.IndexExtents, Tails: mkfs.TailFragments})
+	}
 	return all
 }
 
@@ -114,8 +134,11 @@ func compressibleTree() *tree.Tree {
 
 // compressible is files of all kinds of data: text, zeros, random bytes, mixtures, copies.
 var compressible = sync.OnceValue(func() (all []tree.Bytes) {
-	const n, most = 300, 5 << 20
-	rnd := rand.New(rand.NewPCG(7, n))
+	n, most := 100, 600<<10
+	if matrix {
+		n, most = 300, 5<<20 // more than a segment
+	}
+	rnd := rand.New(rand.NewPCG(7, 7))
 	add := func(b []byte) { all = append(all, tree.Bytes(b)) }
 	for i, size := range []int{0, 1, 511, 4095, 4096, 4097, 8191, 8192, 8193, 12288, 65535, 65536, 65537} {
 		add(words(rand.New(rand.NewPCG(uint64(i), 1)), size))
