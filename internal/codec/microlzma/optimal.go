@@ -136,9 +136,8 @@ func (o *optimal) reach(to int) {
 	}
 }
 
-// offer is a way to a node; it tells whether it is the cheapest so far.
-func (o *optimal) offer(to int, price, length, back, before uint32) bool {
-	n := &o.nodes[to]
+// offer is a way to the node; it tells whether it is the cheapest so far.
+func (n *node) offer(price, length, back, before uint32) bool {
 	if price >= n.price {
 		return false
 	}
@@ -181,12 +180,12 @@ func (o *optimal) leaveByByte(l *leaving, price uint32) {
 	isBest, priced := false, false
 	if price < next.price {
 		price += literalPrice(o.literalProbs(l.at), n.state, b, match)
-		isBest = o.offer(l.cur+1, price, 1, literal, 0)
+		isBest = next.offer(price, 1, literal, 0)
 		priced = true
 	}
 	if b == match {
 		short := l.rep + price0(o.isRepG0[n.state%16]) + price0(o.isRep0Long[n.state%16%numStates][l.posState%posStates])
-		o.offer(l.cur+1, short, 1, 0, 0)
+		next.offer(short, 1, 0, 0)
 		return
 	}
 	if priced && !isBest {
@@ -211,7 +210,7 @@ func (o *optimal) tryRep0(l *leaving, before int, price uint32, st state, rep0, 
 	price += price1(o.isMatch[st%16%numStates][posState]) + price1(o.isRep[st%16]) + o.rep0Price(st, uint32(n), posState)
 	to := l.cur + before + n
 	o.reach(to)
-	o.offer(to, price, uint32(n), back, uint32(before))
+	o.nodes[to].offer(price, uint32(n), back, uint32(before))
 }
 
 func (o *optimal) rep0Price(st state, length, posState uint32) uint32 {
@@ -245,8 +244,9 @@ func (o *optimal) leaveByRep(l *leaving) (longest int) {
 		o.reach(l.cur + length)
 		price := l.rep + o.repPrice(i, n.state, posState)
 		lengths := o.prices.repLen.table[posState][:length-minMatch+1]
+		nodes := o.nodes[l.cur+minMatch:][:len(lengths)]
 		for k, p := range lengths {
-			o.offer(l.cur+k+minMatch, price+p, uint32(k+minMatch), uint32(i), 0)
+			nodes[k].offer(price+p, uint32(k+minMatch), uint32(i), 0)
 		}
 		if i == 0 {
 			longest = length
@@ -272,13 +272,16 @@ func (o *optimal) leaveByMatch(l *leaving, found []match, length int) {
 			continue
 		}
 		back := m.dist + numReps
-		var price uint32
-		for ; length <= last; length++ {
-			price = l.match + o.prices.distance(m.dist, lenState(uint32(length))) + lengths[length-minMatch]
-			if to := &nodes[length]; price < to.price {
-				to.price, to.length, to.back, to.before = price, uint32(length), back, 0
-			}
+		for ; length < min(last, lenStates+minMatch-1); length++ {
+			nodes[length].offer(l.match+o.prices.distance(m.dist, lenState(uint32(length)))+lengths[length-minMatch], uint32(length), back, 0)
 		}
+		price := l.match + o.prices.distance(m.dist, lenState(uint32(length)))
+		for ; length < last; length++ {
+			nodes[length].offer(price+lengths[length-minMatch], uint32(length), back, 0)
+		}
+		price += lengths[last-minMatch]
+		nodes[last].offer(price, uint32(last), back, 0)
+		length++
 		o.tryLiteralRep0(l, last, price, states[n.state%16].match, m.dist, back)
 	}
 }
