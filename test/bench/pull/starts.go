@@ -15,16 +15,27 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 
+	"github.com/laminafs/lamina/test/bench/figures"
 	"github.com/laminafs/lamina/test/containerd/harness"
 )
 
 // start is how long it takes from Prepare to a mounted root of an image of twenty layers.
 type start struct {
 	Name   string
-	First  float64   // ms of the first container after the pull
-	Warm   []float64 // ms of the next ones, which stay
-	Run    []float64 // ms of `ctr run --rm ... true`
-	Mounts int       // that the last container added
+	First  float64      // ms of the first container after the pull
+	Warm   []float64    // ms of the next ones, which stay
+	Steps  [][3]float64 // ms of Prepare, of asking the mount manager, of mounting, for each in Warm
+	Run    []float64    // ms of `ctr run --rm ... true`
+	Mounts int          // that the last container added
+}
+
+// step is the median of one step, in ms.
+func (s *start) step(i int) float64 {
+	var all []float64
+	for _, steps := range s.Steps {
+		all = append(all, steps[i])
+	}
+	return figures.Median(all)
 }
 
 // startsOf measures starts with the containers before still there, as on a machine that does something.
@@ -83,16 +94,17 @@ func (w *world) start(ctx context.Context, c contender, ref string, img *harness
 	defer func() { err = errors.Join(err, m.clear()) }()
 	for i := range w.starts {
 		before := len(harness.Mounts(s.bench.Dir))
-		took, err := m.one(i)
+		steps, err := m.one(i)
 		if err != nil {
 			return nil, err
 		}
+		took := steps[0] + steps[1] + steps[2]
 		st.Mounts = len(harness.Mounts(s.bench.Dir)) - before
 		if i == 0 {
 			st.First = took
 			continue
 		}
-		st.Warm = append(st.Warm, took)
+		st.Warm, st.Steps = append(st.Warm, took), append(st.Steps, steps)
 	}
 	for i := range 5 {
 		begun := time.Now()
@@ -113,18 +125,23 @@ type starter struct {
 	undo        []func() error
 }
 
-func (m *starter) one(i int) (ms float64, err error) {
+func (m *starter) one(i int) (ms [3]float64, err error) {
 	key := fmt.Sprint("start", i)
 	dir := fmt.Sprintf("%s/%d", m.dir, i)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
+		return ms, err
 	}
 	sn := m.client.SnapshotService(m.snapshotter)
 	begun := time.Now()
+	step := func(i int) {
+		now := time.Now()
+		ms[i], begun = now.Sub(begun).Seconds()*1000, now
+	}
 	mounts, err := sn.Prepare(m.ctx, key, m.chain)
 	if err != nil {
-		return 0, err
+		return ms, err
 	}
+	step(0)
 	m.undo = append(m.undo, func() error { return sn.Remove(m.ctx, key) })
 	manager := m.client.MountManager()
 	info, err := manager.Activate(m.ctx, key, mounts)
@@ -133,12 +150,13 @@ func (m *starter) one(i int) (ms float64, err error) {
 		mounts = info.System
 		m.undo = append(m.undo, func() error { return manager.Deactivate(m.ctx, key) })
 	case !isNotImplemented(err):
-		return 0, err
+		return ms, err
 	}
+	step(1)
 	if err := mount.All(mounts, dir); err != nil {
-		return 0, err
+		return ms, err
 	}
-	ms = time.Since(begun).Seconds() * 1000
+	step(2)
 	m.undo = append(m.undo, func() error { return mount.UnmountAll(dir, 0) })
 	return ms, nil
 }
