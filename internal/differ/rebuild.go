@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
@@ -174,14 +174,11 @@ func (d *Differ) byLabel(ctx context.Context, k store.Key) (found []content.Info
 	return found, err
 }
 
-// Labels of the record of a manifest, by which containerd's garbage collection finds what belongs to it.
-const (
-	labelConfig = "containerd.io/gc.ref.content.config"
-	labelLayer  = "containerd.io/gc.ref.content.l." // and the number of the layer, from the lowest
-)
+// labelConfig is on the record of a manifest: containerd's garbage collection finds the config by it.
+const labelConfig = "containerd.io/gc.ref.content.config"
 
-// maxImageConfig bounds what is read of a config; registries take 4 MiB.
-const maxImageConfig = 8 << 20
+// maxDocument bounds what is read of a manifest or a config; registries take 4 MiB.
+const maxDocument = 8 << 20
 
 // byManifest finds the layer of an image whose config lists the diffID, at the same place.
 func (d *Differ) byManifest(ctx context.Context, k store.Key) (found []content.Info, err error) {
@@ -196,29 +193,28 @@ func (d *Differ) byManifest(ctx context.Context, k store.Key) (found []content.I
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		for i, diffID := range d.diffIDs(ctx, digest.Digest(m.Labels[labelConfig])) {
-			if diffID != k.Digest {
-				continue
-			}
-			info, err := d.content.Info(ctx, digest.Digest(m.Labels[labelLayer+strconv.Itoa(i)]))
-			if err == nil {
-				found = append(found, info)
-			}
+		var image ocispec.Image
+		var manifest ocispec.Manifest
+		if !d.document(ctx, digest.Digest(m.Labels[labelConfig]), &image) {
+			continue
+		}
+		i := slices.Index(image.RootFS.DiffIDs, k.Digest)
+		if i < 0 || !d.document(ctx, m.Digest, &manifest) || i >= len(manifest.Layers) {
+			continue
+		}
+		if info, err := d.content.Info(ctx, manifest.Layers[i].Digest); err == nil {
+			found = append(found, info)
 		}
 	}
 	return found, nil
 }
 
-// diffIDs reads the config of an image; what cannot be read lists none.
-func (d *Differ) diffIDs(ctx context.Context, config digest.Digest) []digest.Digest {
-	info, err := d.content.Info(ctx, config)
-	if err != nil || info.Size > maxImageConfig {
-		return nil
+// document reads JSON of an image, and tells whether it could.
+func (d *Differ) document(ctx context.Context, dgst digest.Digest, v any) bool {
+	info, err := d.content.Info(ctx, dgst)
+	if err != nil || info.Size > maxDocument {
+		return false
 	}
-	b, err := content.ReadBlob(ctx, d.content, ocispec.Descriptor{Digest: config, Size: info.Size})
-	var image ocispec.Image
-	if err != nil || json.Unmarshal(b, &image) != nil {
-		return nil
-	}
-	return image.RootFS.DiffIDs
+	b, err := content.ReadBlob(ctx, d.content, ocispec.Descriptor{Digest: dgst, Size: info.Size})
+	return err == nil && json.Unmarshal(b, v) == nil
 }

@@ -111,10 +111,8 @@ func TestRebuildHealsEverySnapshotFromTheContent(t *testing.T) {
 func (e *env) manifest(layer, diffID digest.Digest) {
 	e.t.Helper()
 	config := e.put(ocispec.MediaTypeImageConfig, fmt.Appendf(nil, `{"rootfs":{"type":"layers","diff_ids":[%q,%q]}}`, digest.FromString("empty"), diffID))
-	m := e.put(ocispec.MediaTypeImageManifest, []byte(`{}`))
-	e.label(m.Digest, map[string]string{
-		labelConfig: config.Digest.String(), labelLayer + "0": digest.FromString("empty layer").String(), labelLayer + "1": layer.String(),
-	})
+	m := e.put(ocispec.MediaTypeImageManifest, fmt.Appendf(nil, `{"layers":[{"digest":%q},{"digest":%q}]}`, digest.FromString("empty layer"), layer))
+	e.label(m.Digest, map[string]string{labelConfig: config.Digest.String()})
 }
 
 // A layer that would be converted in another way today is linked under its new key by all snapshots.
