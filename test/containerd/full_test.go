@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/pkg/rootfs"
 	"golang.org/x/sys/unix"
 
 	"github.com/laminafs/lamina/test/containerd/harness"
@@ -42,6 +43,79 @@ func TestPullOntoAFullDisk(t *testing.T) {
 		s.intact(t, chainID(img, len(img.Layers)-1), img.Tars())
 		s.removeAllImages()
 	}
+}
+
+// The disk of containerd is full, that of the store is not, and the other way round: pull, run and commit say why, nothing is
+// left of what was begun, and when there is space all of it works.
+func TestFullDiskOfContainerdOrOfTheStore(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version string) {
+		s := newSetup(t)
+		theirs := must(s.bench.NewDisk(s.ctx, "theirs", "ext4", 96<<20))(t)
+		ours := must(s.bench.NewDisk(s.ctx, "ours", "ext4", 96<<20))(t)
+		root := filepath.Join(theirs.Dir, "c")
+		s.lamina = must(s.bench.StartLamina(s.ctx, harness.LaminaConfig{Root: filepath.Join(ours.Dir, "lamina"), Containerd: root}))(t)
+		s.containerd = must(s.bench.StartContainerd(s.ctx, harness.ContainerdConfig{Version: version, Unpacks: 4, Root: root,
+			Lamina: s.lamina.Socket, Exports: s.lamina.Config.Root}))(t)
+		img := tenLayers(t)
+		ref := s.push("ten", img)
+		for name, dir := range map[string]string{"containerd": theirs.Dir, "the store": ours.Dir} {
+			for _, free := range []int64{0, 1 << 20} {
+				filler := fill(t, dir, free)
+				s.refused(t, name, "images", "pull", "--plain-http", "--snapshotter", s.name, ref)
+				if err := os.Remove(filler); err != nil {
+					t.Fatal(err)
+				}
+				s.pull(ref)
+				s.intact(t, chainID(img, len(img.Layers)-1), img.Tars())
+				s.removeAllImages()
+			}
+		}
+		s.pull(ref)
+		s.background(ref, "writes", "dd if=/dev/urandom of=/srv/random bs=64k count=256 2>/dev/null")
+		for name, dir := range map[string]string{"containerd": theirs.Dir, "the store": ours.Dir} {
+			filler := fill(t, dir, 0)
+			if err := s.diff("writes"); name == "containerd" && (err == nil || !strings.Contains(err.Error(), noSpace)) {
+				t.Errorf("commit, disk of %s full: %v", name, err)
+			}
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+		}
+		committed := s.commit(ref, "writes", strings.Replace(ref, ":v1", ":v2", 1))
+		if out := s.run(committed, "reads", "sh", "-c", "wc -c </srv/random"); strings.TrimSpace(out) != "16777216" {
+			t.Errorf("the committed image printed %q", out)
+		}
+		s.remove("writes")
+		s.removeAllImages()
+	})
+}
+
+const noSpace = "no space left on device"
+
+// refused runs ctr and wants it to say that there is no space.
+func (s *setup) refused(t testing.TB, disk string, args ...string) {
+	t.Helper()
+	_, err := s.containerd.Ctr(s.ctx, args...)
+	if err == nil || !strings.Contains(err.Error(), noSpace) {
+		t.Errorf("disk of %s full: %v", disk, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.lamina.Config.Root, "staging/*")); len(left) > 0 {
+		t.Errorf("disk of %s full: left in staging: %v", disk, left)
+	}
+}
+
+// diff makes the layer of a container's changes, which nothing refers to.
+func (s *setup) diff(container string) error {
+	c, ctx := s.client()
+	loaded, err := c.LoadContainer(ctx, container)
+	if err != nil {
+		return err
+	}
+	info, err := loaded.Info(ctx)
+	if err == nil {
+		_, err = rootfs.CreateDiff(ctx, info.SnapshotKey, c.SnapshotService(s.name), c.DiffService())
+	}
+	return err
 }
 
 // fill writes a file that leaves about that many bytes free.
