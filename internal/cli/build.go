@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -139,7 +138,7 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 		return usagef("--single-file and --tar-out need --tar-index")
 	case j.single && j.tarOut != "":
 		return errBothOf("--single-file", "--tar-out")
-	case j.diffID != "" && !diffIDForm.MatchString(j.diffID):
+	case j.diffID != "" && !isDiffID(j.diffID):
 		return usagef("--diff-id: %q: not sha256: and 64 hexadecimal digits", j.diffID)
 	}
 	o := j.options.Mkfs
@@ -152,7 +151,11 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 // errNoDevice: what an index refers to must be there as a file of its own.
 var errNoDevice = usagef("is no plain file with an uncompressed tar from its first byte: --tar-out or --single-file is needed")
 
-var diffIDForm = regexp.MustCompile("^sha256:[0-9a-f]{64}$")
+// isDiffID tells whether s is a digest as --diff-id wants one.
+func isDiffID(s string) bool {
+	hex, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
 
 // nowhere stands for the data device while options are validated.
 type nowhere struct{ mkfs.File }

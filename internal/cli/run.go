@@ -14,7 +14,6 @@ import (
 
 	"github.com/laminafs/lamina/internal/bundle"
 	"github.com/laminafs/lamina/internal/engine"
-	"github.com/laminafs/lamina/internal/snapshotter"
 )
 
 // runJob is what run was asked for.
@@ -176,9 +175,6 @@ func (j *runJob) completeLimits() (err error) {
 		n, err := parseSize(j.size)
 		if err != nil {
 			return fmt.Errorf("--size: %w", err)
-		}
-		if n > 0 && n < snapshotter.MinSize {
-			return usagef("--size: %q: less than %s", j.size, bytesText(snapshotter.MinSize))
 		}
 		o.Size = strconv.FormatInt(n, 10)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -38,7 +39,8 @@ func (e *env) run(j *runJob) error {
 	err = e.runImage(j, o)
 	var code *codeError
 	var sig *signalError
-	if err == nil || errors.As(err, &code) || errors.As(err, &sig) {
+	var usage *usageError
+	if err == nil || errors.As(err, &code) || errors.As(err, &sig) || errors.As(err, &usage) {
 		return err
 	}
 	return &codeError{exitNotStarted, err}
@@ -51,6 +53,9 @@ func (e *env) runImage(j *runJob, o oci.Options) error {
 	}
 	if _, err := exec.LookPath(j.options.Runtime); err != nil {
 		return fmt.Errorf("--runtime %s: %w", j.options.Runtime, errors.Unwrap(err))
+	}
+	if err := j.checkSize(); err != nil {
+		return err
 	}
 	var t *engine.Task
 	err := e.local(&j.local, func(ctx context.Context, l *engine.Local) error {
@@ -68,6 +73,19 @@ func (e *env) runImage(j *runJob, o oci.Options) error {
 		return err
 	}
 	return e.runTask(j, t)
+}
+
+// checkSize holds --size against what the quotas of the configuration can be.
+func (j *runJob) checkSize() error {
+	c, err := j.local.load()
+	if err != nil || j.options.Size == "" || j.options.Size == "0" {
+		return err
+	}
+	n, err := strconv.ParseInt(j.options.Size, 10, 64)
+	if least, most := c.Snapshotter.SizeLimits(); err != nil || n < least || n > most {
+		return usagef("--size: %q: not from %s to %s", j.size, bytesText(least), bytesText(most))
+	}
+	return nil
 }
 
 // runRoot finds the image, and brings its layers into the store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -13,27 +14,30 @@ const (
 	longestPath = 240
 )
 
-var (
+// expressions are compiled when there is an error to print, not each time that the program runs.
+var expressions = sync.OnceValue(func() (x struct{ inner, twice, quotedName, kinds, word *regexp.Regexp }) {
 	// inner are packages whose names tell nobody anything: what they say names a file and why.
-	inner      = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|bundle|engine|store|snapshotter|differ|daemon|dedupe): )+`)
-	twice      = regexp.MustCompile(`(?:tartree: offset [0-9]+: )+(tartree: offset )`)
-	quotedName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	kinds      = regexp.MustCompile(`(?:: (?:not found|already exists|failed precondition|invalid argument|unavailable|not implemented))+$`)
-	word       = regexp.MustCompile(`[^\s"]+`)
-)
+	x.inner = regexp.MustCompile(`(^|: )(?:(?:durable|oci|dirtree|convert|bundle|engine|store|snapshotter|differ|daemon|dedupe): )+`)
+	x.twice = regexp.MustCompile(`(?:tartree: offset [0-9]+: )+(tartree: offset )`)
+	x.quotedName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	x.kinds = regexp.MustCompile(`(?:: (?:not found|already exists|failed precondition|invalid argument|unavailable|not implemented))+$`)
+	x.word = regexp.MustCompile(`[^\s"]+`)
+	return x
+})
 
 // tidy makes a message of an error: without what only programmers need, and with long names cut. Names come
 // from archives and images, and are as long as strangers want.
 func tidy(s string) string {
-	s = inner.ReplaceAllString(s, "$1")
-	s = twice.ReplaceAllString(s, "$1")
-	if cut := kinds.ReplaceAllString(s, ""); strings.Contains(cut, " ") { // else it is all that there is
+	x := expressions()
+	s = x.inner.ReplaceAllString(s, "$1")
+	s = x.twice.ReplaceAllString(s, "$1")
+	if cut := x.kinds.ReplaceAllString(s, ""); strings.Contains(cut, " ") { // else it is all that there is
 		s = cut
 	}
-	s = quotedName.ReplaceAllStringFunc(s, func(q string) string {
+	s = x.quotedName.ReplaceAllStringFunc(s, func(q string) string {
 		return `"` + cutMiddle(q[1:len(q)-1], longestName) + `"`
 	})
-	return word.ReplaceAllStringFunc(s, func(w string) string { return cutMiddle(w, longestPath) })
+	return x.word.ReplaceAllStringFunc(s, func(w string) string { return cutMiddle(w, longestPath) })
 }
 
 // tidyError is tidy for an error. What the system says in the words of a kind of errors is no kind: EINVAL stays.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -96,7 +97,7 @@ func (l *Local) containerDir(id string) string { return l.path("containers", id)
 func snapshotKey(id string) string { return containerPrefix + id }
 
 // idForm is what ids and names may look like: they become names of directories and cgroups.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+var idForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`) })
 
 // Containers lists the containers, the newest first.
 func (l *Local) Containers(ctx context.Context) ([]Container, error) {
@@ -312,7 +313,7 @@ func (l *Local) Sweep(ctx context.Context) error {
 		return fmt.Errorf("engine: %w", err)
 	}
 	for _, d := range list {
-		if !d.IsDir() || !idForm.MatchString(d.Name()) {
+		if !d.IsDir() || !idForm().MatchString(d.Name()) {
 			continue
 		}
 		if err := l.sweep(ctx, d.Name()); err != nil {
@@ -351,7 +352,7 @@ func (l *Local) sweepSnapshots(ctx context.Context) error {
 	var gone []string
 	err := l.Snapshotter.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
 		id, ours := strings.CutPrefix(info.Name, containerPrefix)
-		if !ours || !idForm.MatchString(id) {
+		if !ours || !idForm().MatchString(id) {
 			return nil
 		}
 		if _, err := os.Lstat(l.containerDir(id)); errors.Is(err, fs.ErrNotExist) {

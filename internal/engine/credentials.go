@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -154,11 +155,11 @@ func (a dockerAuth) decode(key string) (user, secret string, err error) {
 }
 
 // helperName is what a credential helper may be called: it becomes part of a program's name.
-var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var helperName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
 
 // askHelper runs docker-credential-NAME get, the protocol of docker-credential-helpers.
 func askHelper(ctx context.Context, name, server string) (user, secret string, err error) {
-	if !helperName.MatchString(name) {
+	if !helperName().MatchString(name) {
 		return "", "", fmt.Errorf("engine: credential helper %q: no name of a program", name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)

@@ -116,7 +116,7 @@ func (l *Local) takeName(ctx context.Context, name string) (release func(), err 
 	if name == "" {
 		return func() {}, nil
 	}
-	if !idForm.MatchString(name) {
+	if !idForm().MatchString(name) {
 		return nil, fmt.Errorf("engine: name %q: not letters, digits, '_', '.', '-', at most 63: %w", name, errdefs.ErrInvalidArgument)
 	}
 	release, err = claim(l.path("content", "busy", "name-"+name), func() error { return context.Cause(ctx) })

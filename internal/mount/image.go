@@ -18,9 +18,9 @@ type Usage struct {
 
 // Sizes of images in bytes. Less than MinExt4 leaves little beside a journal, less than MinXFS is refused by mkfs.xfs.
 const (
-	MinExt4 = 16 << 20
-	MinXFS  = 300 << 20
-	maxSize = 8 << 40
+	MinExt4  = 16 << 20
+	MinXFS   = 300 << 20
+	MaxImage = 8 << 40
 )
 
 // imageBlock is the size of blocks of the file systems and of sectors of their loop devices: direct I/O on the file
@@ -58,8 +58,8 @@ func xfsArgs(path string, o ImageOptions) []string {
 }
 
 func checkSize(path string, size, least int64) error {
-	if size < least || size > maxSize {
-		return fmt.Errorf("mount: image %s: size %d: must be %d to %d", path, size, least, int64(maxSize))
+	if size < least || size > MaxImage {
+		return fmt.Errorf("mount: image %s: size %d: must be %d to %d", path, size, least, int64(MaxImage))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/laminafs/lamina/internal/mount"
 	"github.com/laminafs/lamina/internal/store"
 )
 
@@ -167,8 +168,22 @@ func wrongOption(o string) string {
 	return ""
 }
 
-// MinSize is the smallest size of a quota: a file system needs some of it for itself.
-const MinSize = 1 << 20
+// The sizes that a quota may have. Those of file system images are narrower: see SizeLimits.
+const (
+	MinSize = 1 << 20
+	maxSize = 1 << 50
+)
+
+// SizeLimits are the smallest and the largest size, in bytes, that the quota of a snapshot may have.
+func (c *Config) SizeLimits() (least, most int64) {
+	switch quotaKind(c.Quota) {
+	case quotaProject:
+		return MinSize, maxSize
+	case quotaXFS:
+		return mount.MinXFS, mount.MaxImage
+	}
+	return mount.MinExt4, mount.MaxImage
+}
 
 // parseSize reads a number of bytes with an optional unit, all of them powers of 1024: k, m, g, t, p with an
 // optional "b" or "ib", as containerd's default_size.
@@ -194,7 +209,6 @@ func parseSize(s string) (int64, error) {
 }
 
 func boundSize(f float64) (int64, error) {
-	const maxSize = 1 << 50 // 1 PiB, more than ext4 images can be of use for
 	switch {
 	case f == 0:
 		return 0, nil
