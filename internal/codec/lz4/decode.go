@@ -56,14 +56,20 @@ func decodeFast(dst, src []byte) (d, s int) {
 			return d, s
 		}
 		n = token&15 + minMatch
-		if n < 15+minMatch && offset >= 16 {
-			copy16(dst, to, dst, to-offset)
-			store16(dst, to+16, load16(dst, to+16-offset))
-			d, s = to+n, from
-			continue
-		}
-		if n == 15+minMatch {
-			n, from = moreLength(n, src, from)
+		if n < 15+minMatch {
+			if offset >= 8 {
+				store64(dst, to, load64(dst, to-offset))
+				store64(dst, to+8, load64(dst, to+8-offset))
+				store16(dst, to+16, load16(dst, to+16-offset))
+				d, s = to+n, from
+				continue
+			}
+		} else {
+			more := int(load8(src, from))
+			n += more
+			if from++; more == 255 {
+				n, from = moreLength(n, src, from)
+			}
 			if n > dEnd-to {
 				return d, s
 			}

@@ -1,5 +1,7 @@
 package lz4
 
+import "math/bits"
+
 const (
 	fastBits = 13
 	// fastSkip: every so many positions without a match (as a power of two), the step to the next one grows by a byte.
@@ -29,13 +31,17 @@ func (f *fast) encode(b *block, maxDistance int) {
 			b.finish()
 			return
 		}
-		from := start - distance
-		n := matchLength(src, from, start, limit+matchLimit-lastLiterals)
-		for start > b.anchor && from > 0 && load8(src, start-1) == load8(src, from-1) {
-			start, from, n = start-1, from-1, n+1
+		n := 8 + minMatch
+		if x := load64(src, start+minMatch) ^ load64(src, start+minMatch-distance); x != 0 {
+			n = bits.TrailingZeros64(x)>>3 + minMatch
+		} else {
+			n += longLength(src, start+n-distance, start+n, limit+matchLimit-lastLiterals)
 		}
-		pos = start + n
-		if !b.sequence(start, distance, n) {
+		pos = min(start+n, limit+matchLimit-lastLiterals)
+		for start > b.anchor && start > distance && load8(src, start-1) == load8(src, start-1-distance) {
+			start--
+		}
+		if !b.sequence(start, distance, pos-start) {
 			return
 		}
 		if pos <= limit {
