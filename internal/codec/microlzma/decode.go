@@ -64,7 +64,7 @@ func (d *decoder) decode(dst, src []byte, dictSize int) error {
 	}
 	d.reset(lc + lp)
 	d.coder = startCoder(src)
-	d.dst, d.op, d.dict = dst, 0, dictSize
+	d.dst, d.op, d.dict = dst, 0, max(dictSize, 0)
 	d.state, d.rep = 0, [4]uint32{}
 	d.lc, d.lpMask, d.pbMask = uint(lc), 1<<lp-1, 1<<pb-1
 

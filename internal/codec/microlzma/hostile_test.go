@@ -32,8 +32,10 @@ func TestCorruptStreams(t *testing.T) {
 			t.Errorf("%s: %v, not %v", name, err, c.want)
 		}
 	}
-	if err := Decode(dst, stream, 0); err != errDistance {
-		t.Errorf("no dictionary: %v", err)
+	for _, dict := range []int{0, -1} {
+		if err := Decode(dst, stream, dict); err != errDistance {
+			t.Errorf("dictionary of %d: %v", dict, err)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (d *decoder) run(in []byte, limit int) error {
 			if c, bit = c.bit(&m.isRepG0[st%16]); !bit {
 				c = c.normal(in)
 				if c, bit = c.bit(&m.isRep0Long[st%16%numStates][posState]); !bit {
-					if int(rep0) >= op {
+					if uint(rep0) >= uint(op) {
 						err = errDistance
 						break
 					}
@@ -69,7 +69,7 @@ func (d *decoder) run(in []byte, limit int) error {
 			c, length = m.repLen.decode(c, posState, in)
 			st = states[st%16].rep
 		}
-		if int(rep0) >= op || int(rep0) >= d.dict {
+		if uint(rep0) >= uint(min(op, d.dict)) {
 			err = errDistance
 			break
 		}

@@ -256,18 +256,18 @@ func (f *matchFinder) insertTree(i, limit int, head uint32) {
 
 // common returns how many bytes at a and b, a before b, are the same, up to limit; n of them are known to be.
 func common(src []byte, a, b, n, limit int) int {
-	for n < limit {
-		if len(src)-b-n < 8 {
-			for n < limit && src[a+n] == src[b+n] {
-				n++
-			}
-			return n
+	for n < limit && len(src)-b-n >= 16 {
+		x, y := (*[16]byte)(src[a+n:]), (*[16]byte)(src[b+n:])
+		if d := binary.LittleEndian.Uint64(x[:8]) ^ binary.LittleEndian.Uint64(y[:8]); d != 0 {
+			return min(n+bits.TrailingZeros64(d)>>3, limit)
 		}
-		x := binary.LittleEndian.Uint64(src[a+n:]) ^ binary.LittleEndian.Uint64(src[b+n:])
-		if x != 0 {
-			return min(n+bits.TrailingZeros64(x)>>3, limit)
+		if d := binary.LittleEndian.Uint64(x[8:]) ^ binary.LittleEndian.Uint64(y[8:]); d != 0 {
+			return min(n+8+bits.TrailingZeros64(d)>>3, limit)
 		}
-		n += 8
+		n += 16
 	}
-	return limit
+	for n < limit && src[a+n] == src[b+n] {
+		n++
+	}
+	return min(n, limit)
 }
