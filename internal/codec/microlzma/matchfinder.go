@@ -153,7 +153,7 @@ func (f *matchFinder) heads(i, limit int) (head uint32, best int) {
 // insert puts a position into chain or tree.
 func (f *matchFinder) insert(i, limit int, head uint32) {
 	if f.useTree {
-		f.insertTree(i, limit, head)
+		f.searchTree(i, limit, limit, head)
 	} else {
 		f.chain[i&f.mask] = head
 	}
@@ -201,7 +201,12 @@ func (f *matchFinder) searchTree(i, limit, best int, head uint32) {
 		node := &tree[at&mask]
 		n := min(nLess, nGreater)
 		if src[at+n] == src[i+n] {
-			n = common(src, at, i, n+1, limit)
+			n++
+			if d := diff8(src, at+n, i+n); d != 0 {
+				n = min(n+bits.TrailingZeros64(d)>>3, limit)
+			} else {
+				n = common(src, at, i, n, limit)
+			}
 			if n > best {
 				best = n
 				f.found = append(f.found, match{uint32(n), d - 1})
@@ -222,36 +227,12 @@ func (f *matchFinder) searchTree(i, limit, best int, head uint32) {
 	*less, *greater = 0, 0
 }
 
-// insertTree is searchTree for nobody.
-func (f *matchFinder) insertTree(i, limit int, head uint32) {
-	src, tree, mask, pos := f.src, f.tree[:f.mask+1], f.mask, f.base+uint32(i)
-	root := &tree[i&mask]
-	less, greater := &root.less, &root.greater
-	var nLess, nGreater int
-	reach := uint32(min(i, f.maxDist))
-	for depth := f.depth; depth > 0; depth-- {
-		d := pos - head
-		if d > reach {
-			break
-		}
-		at := i - int(d)
-		node := &tree[at&mask]
-		n := min(nLess, nGreater)
-		if src[at+n] == src[i+n] {
-			if n = common(src, at, i, n+1, limit); n == limit {
-				*less, *greater = node.less, node.greater
-				return
-			}
-		}
-		if src[at+n] < src[i+n] {
-			*less, less, nLess = head, &node.greater, n
-			head = node.greater
-		} else {
-			*greater, greater, nGreater = head, &node.less, n
-			head = node.less
-		}
+// diff8 returns which bits of the 8 bytes at a and b differ; none, if there are no 8 bytes.
+func diff8(src []byte, a, b int) uint64 {
+	if len(src)-b < 8 {
+		return 0
 	}
-	*less, *greater = 0, 0
+	return binary.LittleEndian.Uint64(src[a:]) ^ binary.LittleEndian.Uint64(src[b:])
 }
 
 // common returns how many bytes at a and b, a before b, are the same, up to limit; n of them are known to be.
