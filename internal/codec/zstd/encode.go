@@ -27,7 +27,8 @@ const (
 // options and on what it is given, on nothing before.
 type Encoder struct {
 	windowLog int
-	matcher   matcher
+	parser    parser
+	progress  *progress // of parser
 	encoder   blockEncoder
 	block     block
 	room      int    // bytes of the frame
@@ -51,17 +52,15 @@ func NewEncoder(o Options) (*Encoder, error) {
 	if o.Level == 0 {
 		o.Level = DefaultLevel
 	}
-	hashBits := min(o.WindowLog, 17)
-	return &Encoder{windowLog: o.WindowLog, matcher: matcher{
-		effort: efforts[o.Level], window: 1 << o.WindowLog, most: min(maxBlock, 1<<o.WindowLog) / 2,
-		hash: make([]uint32, 1<<hashBits), hashBits: uint(hashBits), chain: make([]uint32, 1<<o.WindowLog),
-	}}, nil
+	e := &Encoder{windowLog: o.WindowLog, parser: newParser(o.Level, o.WindowLog)}
+	e.progress = e.parser.state()
+	return e, nil
 }
 
 // FitDst encodes as long a prefix of src as fits into dst, of consumed bytes, to one frame of written bytes.
 // Both are 0 if that would not make it shorter.
 func (e *Encoder) FitDst(dst, src []byte) (written, consumed int) {
-	e.matcher.reset(src)
+	e.parser.reset(src)
 	e.encoder.reset()
 	e.room, e.body, e.lastBlock, e.ratio, e.done = len(dst), e.body[:0], -1, 1024, false
 	e.block.before = repeats{1, 4, 8}
@@ -69,7 +68,7 @@ func (e *Encoder) FitDst(dst, src []byte) (written, consumed int) {
 	for !e.done {
 		e.step()
 	}
-	e.matcher.src = nil
+	e.progress.src = nil
 	consumed = e.block.start
 	if e.lastBlock < 0 {
 		return 0, 0
@@ -103,11 +102,12 @@ func (e *Encoder) maxBlock() int { return min(maxBlock, 1<<e.windowLog) }
 
 // step takes some more sequences into the block, or ends it.
 func (e *Encoder) step() {
-	b, m := &e.block, &e.matcher
-	m.parse(b.seqs + e.want())
+	b, m := &e.block, e.progress
+	want, bytes := e.want()
+	e.parser.parse(b.seqs+want, bytes)
 	n, size := 0, 0
 	for _, s := range m.seqs[b.seqs:] {
-		if b.size+size+s.size() > e.maxBlock() {
+		if n == want || b.size+size+s.size() > e.maxBlock() {
 			break
 		}
 		size += s.size()
@@ -125,7 +125,7 @@ func (e *Encoder) step() {
 
 // literals ends the block with the literals that have found no match.
 func (e *Encoder) literals() {
-	m := &e.matcher
+	m := e.progress
 	atEnd := m.pos == len(m.src)
 	tail := m.pos - m.anchor
 	if e.block.size+tail > e.maxBlock() {
@@ -138,15 +138,16 @@ func (e *Encoder) literals() {
 	e.done = e.done || atEnd
 }
 
-// want returns how many sequences should fit.
-func (e *Encoder) want() int {
+// want returns how many sequences should fit, of how many bytes of the source.
+func (e *Encoder) want() (n, bytes int) {
 	b := &e.block
-	n := e.left(b.size) / 4
+	left := e.left(b.size)
+	n, bytes = left/4, left*3
 	if b.seqs > 0 {
-		have := b.cost * e.ratio >> 21
-		n = (e.left(b.size) - have) * b.seqs / (have + 1)
+		have := b.cost*e.ratio>>21 + 1
+		n, bytes = (left-have)*b.seqs/have, (left-have)*b.size/have
 	}
-	return max(min(n, chunk), 0) + 8
+	return max(min(n, chunk), 0) + 8, max(min(bytes, e.maxBlock()), 0)
 }
 
 // take takes sequences into the block, or ends it if they are better off in another one.
@@ -156,7 +157,7 @@ func (e *Encoder) take(fresh []sequence, size int) {
 	at := b.start + b.size
 	for _, s := range fresh {
 		b.codes = append(b.codes, s.encode(&b.after))
-		b.literals = append(b.literals, e.matcher.src[at:at+int(s.literals)]...)
+		b.literals = append(b.literals, e.progress.src[at:at+int(s.literals)]...)
 		at += s.size()
 	}
 	var next blockCount
@@ -190,16 +191,16 @@ func (e *Encoder) end(tail int) {
 func (e *Encoder) encode(n, tail int) int {
 	b := &e.block
 	size, literals := b.size, len(b.literals)
-	for _, s := range e.matcher.seqs[n:b.seqs] {
+	for _, s := range e.progress.seqs[n:b.seqs] {
 		size -= s.size()
 		literals -= int(s.literals)
 	}
 	all := b.literals[:literals:literals]
-	source := e.matcher.src[b.start : b.start+size+tail]
+	source := e.progress.src[b.start : b.start+size+tail]
 	if tail > 0 {
 		all = append(all, source[size:]...)
 	}
-	return e.encoder.encode(source, e.matcher.seqs[:n], b.codes[:n], all)
+	return e.encoder.encode(source, e.progress.seqs[:n], b.codes[:n], all)
 }
 
 // commit writes the block that encode encoded.
@@ -210,7 +211,7 @@ func (e *Encoder) commit() {
 	if e.encoder.kind == compressedBlock {
 		b.before = b.after
 	}
-	m := &e.matcher
+	m := e.progress
 	m.seqs = m.seqs[:copy(m.seqs, m.seqs[b.seqs:])]
 	e.start(b.start + e.encoder.size)
 }
@@ -251,7 +252,7 @@ func (e *Encoder) last(n, size, left, tail int) {
 	e.done = true
 	b := &e.block
 	if n < b.seqs {
-		tail = int(e.matcher.seqs[n].literals)
+		tail = int(e.progress.seqs[n].literals)
 	}
 	fits, step := 0, left-size-2
 	for tries := 0; fits < tail && step > 2 && tries < maxTries; tries++ {

@@ -25,3 +25,11 @@ var efforts = [MaxLevel + 1]effort{
 	21: {512, 2, 512, 10},
 	22: {512, 2, 512, 10},
 }
+
+// newParser returns the parser of a level.
+func newParser(level, windowLog int) parser {
+	if level < 13 {
+		return newMatcher(efforts[level], windowLog)
+	}
+	return &optimal{tree: newTree(1<<(level-10), 64, windowLog), passes: 2 + (level-13)/6}
+}

@@ -10,31 +10,89 @@ const (
 	margin = 8
 )
 
-// effort is how hard a matcher tries. The numbers bound work, the greater the smaller the output.
-type effort struct {
-	depth int // candidates looked at for each position
-	lazy  int // how many bytes later a match may start to be better
-	nice  int // a match that long ends a search
-	skip  uint
+// parser makes sequences of a source.
+type parser interface {
+	// reset starts with a new source, below 1<<30 bytes.
+	reset(src []byte)
+	// parse appends sequences until there are n, or many literals, or the source is at its end. It may look at
+	// some more bytes at a time than the number given.
+	parse(n, bytes int)
+	state() *progress
 }
 
-// matcher finds matches and makes sequences of src.
-type matcher struct {
-	effort
+// progress is how far a parser is.
+type progress struct {
 	window uint32 // matches reach back that far
 	most   int    // half of a block: the length of matches, and literals that wait for one
 	src    []byte
 	pos    int // what is before it is in sequences, but for literals from anchor on
 	anchor int
+	seqs   []sequence
 	last   repeats
 	// Tables hold positions plus base, so that what is left of other sources is below base and needs no
 	// clearing.
-	base     uint32
-	span     uint32 // length of the source that base is for
+	base uint32
+	span uint32 // length of the source that base is for
+}
+
+func (p *progress) state() *progress { return p }
+
+// restart starts with a new source and reports whether the tables are to be cleared.
+func (p *progress) restart(src []byte) (wrapped bool) {
+	p.base += p.span + p.window + 1
+	p.span = uint32(len(src))
+	if wrapped = p.base > 1<<31 || p.base <= p.window; wrapped {
+		p.base = p.window + 1
+	}
+	p.src, p.pos, p.anchor, p.seqs = src, 0, 0, p.seqs[:0]
+	p.last = repeats{1, 4, 8}
+	return wrapped
+}
+
+// common returns how many bytes at q and at pos, behind it, are the same, up to most.
+func (p *progress) common(q, pos int) int {
+	b := p.src[pos:min(pos+p.most, len(p.src))]
+	a := p.src[q:]
+	n := 0
+	for len(b)-n >= 8 {
+		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)>>3
+		}
+		n += 8
+	}
+	for n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// effort is how hard a matcher tries. The numbers bound work, the greater the smaller the output.
+type effort struct {
+	depth int  // candidates looked at for each position
+	lazy  int  // how many bytes later a match may start to be better
+	nice  int  // a match that long ends a search
+	skip  uint // after 1<<skip literals in a row every second byte is looked at, and so on
+}
+
+// matcher is the fast parser: it takes matches as it goes along.
+type matcher struct {
+	progress
+	effort
 	hash     []uint32
 	hashBits uint
 	chain    []uint32 // by position: the one before with the same hash
-	seqs     []sequence
+}
+
+func newMatcher(f effort, windowLog int) *matcher {
+	hashBits := min(windowLog, 17)
+	return &matcher{
+		progress: newProgress(windowLog), effort: f,
+		hash: make([]uint32, 1<<hashBits), hashBits: uint(hashBits), chain: make([]uint32, 1<<windowLog),
+	}
+}
+
+func newProgress(windowLog int) progress {
+	return progress{window: 1 << windowLog, most: min(maxBlock, 1<<windowLog) / 2}
 }
 
 // found is a match; none if its length is 0.
@@ -44,20 +102,13 @@ type found struct {
 	score    int
 }
 
-// reset starts with a new source, below 1<<30 bytes.
 func (m *matcher) reset(src []byte) {
-	m.base += m.span + m.window + 1
-	m.span = uint32(len(src))
-	if m.base > 1<<31 || m.base <= m.window {
+	if m.restart(src) {
 		clear(m.hash)
-		m.base = m.window + 1
 	}
-	m.src, m.pos, m.anchor, m.seqs = src, 0, 0, m.seqs[:0]
-	m.last = repeats{1, 4, 8}
 }
 
-// parse appends sequences until there are n, or many literals, or src is at its end.
-func (m *matcher) parse(n int) {
+func (m *matcher) parse(n, _ int) {
 	end := len(m.src) - margin
 	for len(m.seqs) < n && m.pos-m.anchor < m.most {
 		if m.pos >= end {
@@ -169,21 +220,4 @@ func (m *matcher) find(pos int) found {
 		c = m.chain[c&mask]
 	}
 	return best
-}
-
-// common returns how many bytes at q and at pos, behind it, are the same.
-func (m *matcher) common(q, pos int) int {
-	b := m.src[pos:min(pos+m.most, len(m.src))]
-	a := m.src[q:]
-	n := 0
-	for len(b)-n >= 8 {
-		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
-			return n + bits.TrailingZeros64(x)>>3
-		}
-		n += 8
-	}
-	for n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
 }
