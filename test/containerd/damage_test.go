@@ -18,14 +18,12 @@ var damages = map[string]func(blob string) error{
 			return err
 		}
 		var b [1]byte
-		if _, err := f.ReadAt(b[:], 1024+20); err == nil {
+		_, err = f.ReadAt(b[:], 1024+20)
+		if err == nil {
 			b[0] ^= 0x10
 			_, err = f.WriteAt(b[:], 1024+20)
 		}
-		if e := f.Close(); err == nil {
-			err = e
-		}
-		return err
+		return errors.Join(err, f.Close())
 	},
 	"cut off": func(blob string) error { return os.Truncate(blob, 4096) },
 	"deleted": os.Remove,
