@@ -112,6 +112,7 @@ func (e *env) runRoot(ctx context.Context, l *engine.Local, j *runJob, o oci.Opt
 			return nil, err
 		}
 	}
+	o.Native = engine.IsNative
 	im, err := oci.Open(j.ref, o)
 	if err != nil {
 		return nil, err

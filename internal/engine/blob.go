@@ -23,7 +23,7 @@ const holderPrefix = "image:"
 
 // keysOf are the keys that the blob of a layer may have, by how it was made.
 func keysOf(l layer) []store.Key {
-	if isNative(l.desc.MediaType) {
+	if IsNative(l.desc.MediaType) {
 		return []store.Key{{Profile: store.ProfileNative, Digest: l.diffID}}
 	}
 	var keys []store.Key
@@ -33,7 +33,8 @@ func keysOf(l layer) []store.Key {
 	return keys
 }
 
-func isNative(mediaType string) bool {
+// IsNative tells whether a media type is that of layers that are EROFS images, compressed or not.
+func IsNative(mediaType string) bool {
 	base, _, _ := strings.Cut(mediaType, "+")
 	return base == differ.MediaTypeErofsLayer || base == differ.MediaTypeErofs
 }

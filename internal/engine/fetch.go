@@ -164,7 +164,7 @@ func (t *transfer) fromSource(ctx context.Context, i int, l layer) error {
 	}
 	defer func() { _ = r.Close() }()
 	from := &movedReader{&sourceReader{r: r, size: l.desc.Size}, t.watch, i}
-	if isNative(l.desc.MediaType) { // the blob may become a link of the file
+	if IsNative(l.desc.MediaType) { // the blob may become a link of the file
 		if err := in.all(ctx, from); err != nil {
 			return err
 		}

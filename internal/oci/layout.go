@@ -188,6 +188,9 @@ func (im *Image) readManifest(desc v1.Descriptor, b []byte) error {
 	if err := im.decode(what, b, &m); err != nil {
 		return err
 	}
+	if mt := m.Config.MediaType; mt != "" && mt != v1.MediaTypeImageConfig && mt != dockerConfig {
+		return fmt.Errorf("oci: %s: config of type %q: no container image: %w", im.ref, mt, errors.ErrUnsupported)
+	}
 	config, err := im.blob(m.Config)
 	if err != nil {
 		return err
@@ -199,7 +202,7 @@ func (im *Image) readManifest(desc v1.Descriptor, b []byte) error {
 		if err := l.Digest.Validate(); err != nil {
 			return im.bad(fmt.Sprintf("layer %d", i), "digest %q: %v", l.Digest, err)
 		}
-		if !layerTypes[l.MediaType] {
+		if !layerTypes[l.MediaType] && (im.native == nil || !im.native(l.MediaType)) {
 			return fmt.Errorf("oci: %s: layer %d: media type %q: %w", im.ref, i, l.MediaType, errors.ErrUnsupported)
 		}
 		im.Layers = append(im.Layers, Layer{
@@ -208,6 +211,9 @@ func (im *Image) readManifest(desc v1.Descriptor, b []byte) error {
 	}
 	return nil
 }
+
+// dockerConfig is the media type of docker's config, which has the same form.
+const dockerConfig = "application/vnd.docker.container.image.v1+json"
 
 // layerTypes are the media types of tar changesets.
 var layerTypes = map[string]bool{

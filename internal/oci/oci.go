@@ -46,8 +46,9 @@ type Image struct {
 	Digest digest.Digest // of the config: the image ID
 	Layers []Layer       // the lowest first
 
-	ref   string
-	store store
+	ref    string
+	store  store
+	native func(mediaType string) bool
 }
 
 // Layer is a changeset of an image.
@@ -64,6 +65,8 @@ type Options struct {
 	// Platform is which image of an index is wanted; the zero value: that of the running system. If it is
 	// given, an image whose config names another one is an error that matches errors.ErrUnsupported.
 	Platform v1.Platform
+	// Native tells of media types that are no tars whether the caller understands such layers; nil: none.
+	Native func(mediaType string) bool
 }
 
 // Limits that keep an image from taking memory or time; all are far above what exists.
@@ -92,7 +95,7 @@ func Open(ref string, o Options) (*Image, error) {
 	case err != nil:
 		return nil, fmt.Errorf("oci: %w", err)
 	}
-	im := &Image{ref: ref, store: st}
+	im := &Image{ref: ref, store: st, native: o.Native}
 	if kind == "" {
 		kind = im.guess()
 	}
