@@ -28,6 +28,7 @@
 // # Encoding into a given size
 //
 // EROFS has outputs of one size and inputs of any: an encoder starts a pcluster where the previous one ended and ends it
-// when it is full. [Encoder.FitDst] does this. All searches (fast.go, chain.go, optimal.go) hand their sequences to one
-// writer (block.go), which knows the rules of the end, keeps room for the last literals and cuts the last match.
+// when it is full. [Encoder.FitDst] does this. All searches (fast.go, and on top of chain.go lazy.go and optimal.go) hand
+// their sequences to one writer (block.go), which knows the rules of the end, keeps room for the last literals and cuts
+// the last match. What a search remembers of earlier inputs has no influence: the same input gives the same block.
 package lz4

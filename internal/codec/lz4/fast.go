@@ -44,9 +44,6 @@ func (f *fast) encode(b *block, maxDistance int) {
 		if !b.sequence(start, distance, pos-start) {
 			return
 		}
-		if pos <= limit {
-			f.table[hash5(load64(src, pos-2))] = uint16(pos - 2)
-		}
 	}
 }
 

@@ -1,7 +1,7 @@
 package lz4
 
-// shortest is the longest match whose length fits into the token: cutting a match to less gains nothing, so of two that
-// overlap the first one is left this long if it is.
+// tokenMatch is the longest match whose length fits into the token. Of two matches that overlap the first one keeps that
+// much: a shorter one would not cost less.
 const tokenMatch = minMatch + 14
 
 // encodeLazy fills b: a match is taken only when no longer one overlaps its end.

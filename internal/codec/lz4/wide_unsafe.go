@@ -5,7 +5,7 @@ package lz4
 import "unsafe"
 
 // Loads, stores and copies of many bytes without bounds checks; the callers have checked. wide_pure.go is the twin.
-// BenchmarkDecode pays for it: decoding is about twice as fast, see doc.go.
+// BenchmarkPeer pays for it: of liblz4's speed, decoding has 0.85 instead of 0.45, the fast encoder 0.85 instead of 0.6.
 
 func at(b []byte, i int) unsafe.Pointer {
 	return unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i)
