@@ -55,16 +55,23 @@ type inode struct{ dev, ino uint64 }
 
 // reader has what readers of all systems need.
 type reader struct {
-	o      Options
-	spool  tree.Spool
-	stream stream
-	links  map[inode]*tree.Node
+	o        Options
+	spool    tree.Spool
+	stream   stream
+	links    map[inode]*tree.Node
+	at, name string // directory and name of the file that is being put
+	path     func() string
 	system
 }
 
 func newReader(spool tree.Spool, o Options) *reader {
-	return &reader{o: o, spool: spool, links: map[inode]*tree.Node{}}
+	r := &reader{o: o, spool: spool, links: map[inode]*tree.Node{}}
+	r.path = r.pathOfFile // one closure for all files
+	return r
 }
+
+// pathOfFile returns the path of the file that is being put.
+func (r *reader) pathOfFile() string { return join(r.at, r.name) }
 
 func (r *reader) warn(path, text string) {
 	if r.o.Warn != nil {
@@ -78,6 +85,7 @@ func (r *reader) excluded(dir, name string) bool {
 
 // put hands a regular file to the spool. Errors do not have the path yet.
 func (r *reader) put(src io.ReaderAt, f tree.File) (tree.Content, error) {
+	f.Path = r.path
 	r.stream = stream{src: src, f: f}
 	return r.spool.Put(f, &r.stream)
 }

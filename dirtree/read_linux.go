@@ -122,6 +122,7 @@ func (r *reader) regular(parent file, path, name string) (*tree.Node, error) {
 		return nil, failDoing(join(path, name), "open", err)
 	}
 	defer f.close()
+	r.at, r.name = path, name
 	n, err := r.contents(f)
 	if err != nil {
 		return nil, fail(join(path, name), err)

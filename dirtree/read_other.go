@@ -138,6 +138,7 @@ func (r *reader) regular(parent *os.Root, path string, info fs.FileInfo, n *tree
 	}
 	fill(n, now)
 	n.Size = now.Size()
+	r.at, r.name = "", path
 	if n.Content, err = r.put(f, tree.File{Size: n.Size}); err != nil {
 		return fail(path, err)
 	}

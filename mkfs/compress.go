@@ -88,7 +88,7 @@ func (k *compressor) fragments() bool { return k.c.Tails >= TailFragments }
 func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
 	w := k.w
 	p := w.newPlace(f.Size)
-	method, pcluster := k.c.choose("", int(w.bs))
+	method, pcluster := k.c.choose(f.Path, int(w.bs))
 	piece := compress.Piece{Method: method, Pcluster: pcluster}
 	pack := k.packs(f.Size, method, pcluster)
 	if pack {

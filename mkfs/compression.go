@@ -64,6 +64,9 @@ const (
 	ZSTD    = compress.ZSTD    // Linux 6.10
 )
 
+// ParseAlgorithm finds an algorithm by its name in mkfs.erofs: lz4, lz4hc, lzma, deflate, zstd.
+func ParseAlgorithm(name string) (Algorithm, bool) { return compress.ParseAlgorithm(name) }
+
 // Rule gives the files that it matches a method.
 type Rule struct {
 	// Match is asked for the path of a file without a leading slash, "" if the source does not tell it.
@@ -180,9 +183,13 @@ func (c *Compression) largest(bs int) int {
 }
 
 // choose returns the method and the pcluster size of a file, compress.Store for none.
-func (c *Compression) choose(path string, bs int) (method, pcluster int) {
+func (c *Compression) choose(path func() string, bs int) (method, pcluster int) {
+	name := ""
+	if len(c.Rules) > 0 && path != nil {
+		name = path()
+	}
 	for _, r := range c.Rules {
-		if !r.Match(path) {
+		if !r.Match(name) {
 			continue
 		}
 		if r.Method == Plain {

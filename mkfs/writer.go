@@ -138,7 +138,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, w.err
 	}
 	w.err = errors.New("mkfs: writer: already finished")
-	if err := w.adopt(t, t.Root); err != nil {
+	if err := w.adopt(t, t.Root, ""); err != nil {
 		return Summary{}, err
 	}
 	if w.comp != nil {
@@ -187,16 +187,16 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 }
 
 // adopt copies contents that are not in this image yet, in the order in which a source would stream them.
-func (w *Writer) adopt(t *tree.Tree, dir *tree.Node) error {
+func (w *Writer) adopt(t *tree.Tree, dir *tree.Node, path string) error {
 	for _, e := range dir.Entries() {
 		var err error
 		switch n := e.Node; {
 		case n.IsDir():
-			if err = w.adopt(t, n); err != nil {
+			if err = w.adopt(t, n, path+e.Name+"/"); err != nil {
 				return err
 			}
 		case n.IsRegular():
-			err = w.adoptFile(n)
+			err = w.adoptFile(n, func() string { return path + e.Name })
 		}
 		if err != nil {
 			return fmt.Errorf("mkfs: %q: %w", pathOf(t, e.Node), err)
@@ -205,14 +205,14 @@ func (w *Writer) adopt(t *tree.Tree, dir *tree.Node) error {
 	return nil
 }
 
-func (w *Writer) adoptFile(n *tree.Node) error {
+func (w *Writer) adoptFile(n *tree.Node, path func() string) error {
 	if c, ok := n.Content.(*place); ok && c.w == w {
 		return nil
 	}
 	if n.Content == nil && n.Size > 0 {
 		return fmt.Errorf("%d bytes without content", n.Size)
 	}
-	f := tree.File{Size: n.Size}
+	f := tree.File{Size: n.Size, Path: path}
 	var r io.Reader
 	if n.Size > 0 {
 		f.Data = n.Content.Data()

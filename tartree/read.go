@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"path"
 
 	"github.com/laminafs/lamina/tree"
 )
@@ -25,6 +26,7 @@ func Read(r io.Reader, spool tree.Spool, o Options) (*tree.Tree, error) {
 		o.MaxNodes = DefaultMaxNodes
 	}
 	rd := &reader{o: o, spool: spool}
+	rd.path = rd.cleanName // one closure for all files
 	rd.s.open(r)
 	rd.data.s = &rd.s
 	rd.place.init(&rd.o)
@@ -52,6 +54,7 @@ type reader struct {
 
 	off    int64  // of the first header of the current entry
 	name   []byte // of the current entry, as the archive has it
+	path   func() string
 	link   []byte
 	global attrs
 	local  attrs // of the current entry, global included
@@ -335,7 +338,7 @@ func (r *reader) file(e *entry, b *[blockSize]byte, a *attrs) error {
 	if err != nil {
 		return err
 	}
-	f := tree.File{Size: e.size, Pos: r.s.pos()}
+	f := tree.File{Size: e.size, Pos: r.s.pos(), Path: r.path}
 	if e.sparse {
 		if e.realSize < 0 || e.realSize > maxSize {
 			return r.fail("size of the sparse file is not a number from 0 to 2^60")
@@ -348,6 +351,9 @@ func (r *reader) file(e *entry, b *[blockSize]byte, a *attrs) error {
 	}
 	return r.put(e, f)
 }
+
+// cleanName returns the path of the current entry as package io/fs has paths.
+func (r *reader) cleanName() string { return path.Clean("/" + string(r.name))[1:] }
 
 // put gives the payload to the spool and places the node.
 func (r *reader) put(e *entry, f tree.File) error {

@@ -22,6 +22,10 @@ type File struct {
 	Size int64    // length of the file
 	Data []Extent // where its data is, as Content.Data has it
 	Pos  int64    // where its first data byte is in the source stream; meaningful to a tar index only
+
+	// Path, if the source tells it, returns where in the tree the file will be, without a slash at its
+	// beginning. It works until Put returns.
+	Path func() string
 }
 
 // DataLen returns how many bytes the stream carries for the file.

@@ -19,6 +19,7 @@ type imageFlags struct {
 
 	uidMap, gidMap, xattrPrefixes []string
 	xattrShare                    int
+	compress                      compressFlags
 }
 
 func (f *imageFlags) register(fs *pflag.FlagSet) {
@@ -27,8 +28,9 @@ func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.label, "label", "L", "", "volume label, at most 15 bytes")
 	fs.StringVar(&f.inline, "inline", "tails", "tails of files stored behind their inode: tails, none")
 	fs.StringVar(&f.inlineMax, "inline-max", "0", "longest tail that is inlined (0: the best measured)")
+	f.compress.register(fs)
 	fs.StringVar(&f.chunkSize, "chunk-size", "0", "make files chunk-based with chunks of this size")
-	fs.BoolVar(&f.dedupe, "dedupe", false, "store equal files (with --chunk-size: chunks) once")
+	fs.BoolVar(&f.dedupe, "dedupe", false, "store equal files (with --chunk-size: chunks; compressed: equal parts) once")
 	fs.StringVar(&f.alignLarge, "align-large", "0", "align files of at least this size to it (2M for DAX)")
 	fs.StringVar(&f.alignSize, "align-size", "0", "pad the image to a multiple of this")
 	fs.StringVar(&f.mtime, "mtime", "", "modification times: keep, SECONDS for all, clamp:SECONDS (default: keep, or clamp:$SOURCE_DATE_EPOCH)")
@@ -70,7 +72,7 @@ func (f *imageFlags) options() (o convert.Options, err error) {
 		choose("inodes", f.inodes, &m.Inodes, map[string]mkfs.InodeForm{
 			"auto": mkfs.InodeAuto, "compact": mkfs.InodeCompact, "extended": mkfs.InodeExtended}),
 		choose("whiteouts", f.whiteouts, &o.Tar.Whiteouts, whiteoutNames),
-		setUUID(m, f.uuid), f.setTimes(m), f.setOwner(m))
+		f.compress.set(m), setUUID(m, f.uuid), f.setTimes(m), f.setOwner(m))
 	return o, joinUsage(errs...)
 }
 

@@ -2,15 +2,19 @@ package cli
 
 const mkfsHelp = `Usage: mkfs.erofs [OPTIONS] FILE SOURCE
 Generate EROFS image (FILE) from SOURCE: a directory, or a tar with --tar (stdin if SOURCE is left out).
-This is lamina; it writes uncompressed images and understands these options of erofs-utils:
+This is lamina; it understands these options of erofs-utils:
 
  -V, --version         print the version number and exit
  -h, --help            display this help and exit
  -b#                   set block size to #
+ -C#                   set the largest compressed extent in bytes (a block to 1M)
  -d<0-9>               set output verbosity; 0=quiet
  -x#                   share xattrs that more than # inodes have (< 0, drop xattrs)
- -EX[,...]             X=extended options: [^]inline_data, noinline_data, [^]dedupe, 48bit,
-                       force-inode-compact, force-inode-extended, nosbcrc
+ -zX[,level=Y]         compress: X=lz4, lz4hc, lzma, deflate, zstd, also X,Y; [,dictsize=N]; more algorithms
+                       for --compress-hints behind colons
+ -EX[,...]             X=extended options: [^]inline_data, noinline_data, [^]dedupe, [^]48bit,
+                       force-inode-compact, force-inode-extended, nosbcrc; with -z: legacy-compress,
+                       [^]ztailpacking, [^]fragments[=#], [^]all-fragments[=#], [^]fragdedupe
  -L volume-label       set the volume label (maximum 15 bytes)
  -T#                   set a fixed UNIX timestamp
     --all-time         the timestamp is applied to all files (default)
@@ -20,6 +24,8 @@ This is lamina; it writes uncompressed images and understands these options of e
  --all-root            make all files owned by root
  --aufs                replace aufs special files with overlayfs metadata
  --blobdev=X           specify an extra device X to store chunked data (needs --chunksize)
+ --compress-hints=X    give files a method: lines of PCLUSTER [ALGORITHM] REGEX
+ --max-extent-bytes=#  bound the decoded length of compressed extents
  --chunksize=#         generate chunk-based files with #-byte chunks
  --exclude-path=X      leave out the file X (X = exact literal path)
  --exclude-regex=X     leave out files that match X (X = regular expression)
@@ -35,7 +41,7 @@ This is lamina; it writes uncompressed images and understands these options of e
  --sort=<path,none>    accepted; data is always in the order of the archive
  --tar=X               generate a full or index-only image from a tarball source (X = f|i)
  --ungzip              accepted; gzip and zstd are recognized by themselves
- --workers=#           accepted; the output does not depend on it
+ --workers=#           how many threads compress; the output does not depend on it
  --xattr-prefix=X      X=extra xattr name prefix
 `
 

@@ -27,6 +27,7 @@ type mkfsFront struct {
 	alignBlocks                     int64
 	excludePath                     []string
 	excludeRegex                    []*regexp.Regexp
+	compress                        mkfsCompress
 }
 
 // mkfsErofs is mkfs.erofs.
@@ -89,6 +90,9 @@ func (f *mkfsFront) complete(operands []string) error {
 		o.Mkfs.Inline = mkfs.InlineNone
 	}
 	o.Mkfs.SizeAlign = f.alignBlocks * f.blockSize()
+	if err := f.compress.set(&o.Mkfs); err != nil {
+		return err
+	}
 	f.job.exclude = f.excluded()
 	f.whiteouts()
 	f.owner()
@@ -232,13 +236,12 @@ func (f *mkfsFront) options() []option {
 		{long: "quiet", set: flag(&f.quiet, true)},
 		{long: "xattr-prefix", arg: needArg, set: list(&m.XattrPrefixes)},
 		{long: "mount-point", arg: needArg, set: ignored},       // matters to what is refused only
-		{long: "workers", arg: needArg, set: ignored},           // the output does not depend on it
 		{long: "async-queue-limit", arg: needArg, set: ignored}, // the same
 	}...)
 	opts = append(opts, f.sourceOptions()...)
 	opts = append(opts, f.ownerOptions()...)
-	opts = append(opts, refuse(needArg, "z", "C", "m", "dsunit", "file-contexts", "max-extent-bytes",
-		"compress-hints", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
+	opts = append(opts, f.compress.options()...)
+	opts = append(opts, refuse(needArg, "m", "dsunit", "file-contexts", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
 	return append(opts, refuse(mayArg, "clean", "incremental", "gzinfo", "hard-dereference", "oci", "unxz", "unlzma",
 		"xattr-inode-digest", "MZ", "zD", "random-pclusterblks", "random-algorithms")...)
 }
@@ -323,7 +326,13 @@ func (f *mkfsFront) xattrs(v string) error {
 func (f *mkfsFront) extended(v string) error {
 	m := &f.job.options.Mkfs
 	for _, token := range strings.Split(v, ",") {
-		name, _, _ := strings.Cut(token, "=")
+		name, value, _ := strings.Cut(token, "=")
+		if known, err := f.compress.extended(name, value); known || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		switch name {
 		case "inline_data":
 			f.inline = true
@@ -335,14 +344,15 @@ func (f *mkfsFront) extended(v string) error {
 			m.Dedupe = false
 		case "48bit":
 			m.Large = true
+		case "^48bit":
+			m.Large = false
 		case "force-inode-compact":
 			m.Inodes = mkfs.InodeCompact
 		case "force-inode-extended":
 			m.Inodes = mkfs.InodeExtended
 		case "nosbcrc":
 			m.NoChecksum = true
-		case "", "^48bit", "^dot-omitted", "^ztailpacking", "^fragments", "^all-fragments", "^fragdedupe", "^xattr-name-filter",
-			"force-inode-blockmap", "xattr-name-filter":
+		case "", "^dot-omitted", "^xattr-name-filter", "force-inode-blockmap", "xattr-name-filter":
 			// off, or a choice that is made by itself
 		default:
 			if token == v {

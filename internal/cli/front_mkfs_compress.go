@@ -1,0 +1,90 @@
+package cli
+
+import "github.com/laminafs/lamina/mkfs"
+
+// mkfsCompress are the options of mkfs.erofs about compression.
+type mkfsCompress struct {
+	c                           mkfs.Compression
+	used                        bool // -z
+	hints                       string
+	legacy                      bool
+	inline, fragments, allFrags bool
+}
+
+func (f *mkfsCompress) options() []option {
+	size := func(to *int) func(string) error {
+		return func(v string) error {
+			n, err := parseSize(v)
+			*to = int(min(n, 1<<30))
+			return err
+		}
+	}
+	return []option{
+		{short: 'z', arg: needArg, set: func(v string) (err error) {
+			f.used = true
+			f.c.Method, f.c.Others, err = parseMethods(v)
+			return err
+		}},
+		{short: 'C', arg: needArg, set: size(&f.c.PclusterSize)},
+		{long: "max-extent-bytes", arg: needArg, set: size(&f.c.MaxExtent)},
+		{long: "compress-hints", arg: needArg, set: text(&f.hints)},
+		{long: "workers", arg: needArg, set: size(&f.c.Workers)},
+	}
+}
+
+// extended takes an extended option if it is about compression.
+func (f *mkfsCompress) extended(name, value string) (known bool, err error) {
+	switch name {
+	case "legacy-compress":
+		f.legacy = true
+	case "ztailpacking", "^ztailpacking":
+		f.inline = name[0] != '^'
+	case "fragments", "^fragments":
+		f.fragments = name[0] != '^'
+	case "all-fragments", "^all-fragments":
+		f.allFrags = name[0] != '^'
+	case "fragdedupe", "^fragdedupe": // equal fragments are stored once in any case
+		return true, nil
+	default:
+		return false, nil
+	}
+	if value != "" {
+		n, err := parseSize(value)
+		if err != nil || name == "ztailpacking" {
+			return true, usagef("%s=%s: not a size", name, value)
+		}
+		f.c.PackedPclusterSize = int(min(n, 1<<30))
+	}
+	return true, nil
+}
+
+// set fills in the compression if there is one.
+func (f *mkfsCompress) set(m *mkfs.Options) (err error) {
+	if !f.used {
+		if f.inline || f.fragments || f.allFrags {
+			return usagef("-Eztailpacking, -Efragments, -Eall-fragments need -z")
+		}
+		return nil
+	}
+	switch {
+	case f.allFrags:
+		f.c.Tails = mkfs.TailAllFragments
+	case f.fragments:
+		f.c.Tails = mkfs.TailFragments
+	case f.inline:
+		f.c.Tails = mkfs.TailInline
+	}
+	switch {
+	case m.Large:
+		f.c.Index = mkfs.IndexExtents
+	case f.legacy:
+		f.c.Index = mkfs.IndexFull
+	}
+	if f.hints != "" {
+		if f.c.Rules, err = readHints(f.hints, len(f.c.Others)); err != nil {
+			return err
+		}
+	}
+	m.Compression = &f.c
+	return nil
+}
