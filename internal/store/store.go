@@ -87,7 +87,7 @@ func open(ctx context.Context, c Config, f files) (_ *Store, err error) {
 	}()
 	s.lock = &rangeLock{file}
 	s.db = newDatabase(s.database(), s.lock, f)
-	s.kernel = sync.OnceValues(func() (mount.Kernel, error) { return mount.Probe(s.staging()) })
+	s.kernel = sync.OnceValues(s.probe)
 	first, err := s.join(ctx)
 	if err != nil {
 		return nil, err
@@ -101,6 +101,16 @@ func open(ctx context.Context, c Config, f files) (_ *Store, err error) {
 		}
 	}
 	return s, nil
+}
+
+// probe asks the kernel what it can do with images that lie here, in a directory that no Collect takes for one that was left.
+func (s *Store) probe() (mount.Kernel, error) {
+	d, err := s.stagingDir()
+	if err != nil {
+		return mount.Kernel{}, err
+	}
+	k, err := mount.Probe(d.path)
+	return k, errors.Join(err, d.remove())
 }
 
 // makeRoot makes the root, if it is missing, and returns it without symbolic links.
