@@ -22,7 +22,7 @@ const (
 const (
 	rangeBytes = 5 // that a stream has at least
 	// inputMargin is what a symbol may take: each of its bits makes the range smaller by a factor of 66 at most, and
-	// the longest symbol has 48 bits, of which 22 are plain; liblzma counts 20 bytes too.
+	// the longest symbol has 48 bits, of which 26 are plain; liblzma counts 20 bytes too.
 	inputMargin = 20
 )
 
