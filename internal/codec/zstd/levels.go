@@ -1,35 +1,46 @@
 package zstd
 
-// efforts are the levels.
-var efforts = [MaxLevel + 1]effort{
-	1:  {2, 0, 16, 6},
-	2:  {4, 0, 24, 7},
-	3:  {6, 1, 32, 8},
-	4:  {8, 1, 48, 8},
-	5:  {12, 1, 64, 9},
-	6:  {16, 2, 64, 9},
-	7:  {24, 2, 96, 9},
-	8:  {32, 2, 128, 9},
-	9:  {48, 2, 128, 10},
-	10: {64, 2, 128, 10},
-	11: {96, 2, 256, 10},
-	12: {128, 2, 256, 10},
-	13: {192, 2, 256, 10},
-	14: {256, 2, 256, 10},
-	15: {384, 2, 512, 10},
-	16: {512, 2, 512, 10},
-	17: {512, 2, 512, 10},
-	18: {512, 2, 512, 10},
-	19: {512, 2, 512, 10},
-	20: {512, 2, 512, 10},
-	21: {512, 2, 512, 10},
-	22: {512, 2, 512, 10},
+// firstOptimal is the first level that uses the optimal parser.
+const firstOptimal = 8
+
+// efforts are the levels below.
+var efforts = [firstOptimal]effort{
+	1: {2, 0, 16, 6},
+	2: {4, 0, 24, 7},
+	3: {6, 1, 32, 8},
+	4: {8, 1, 48, 8},
+	5: {16, 1, 64, 9},
+	6: {32, 2, 64, 9},
+	7: {64, 2, 128, 9},
+}
+
+// search is how hard the optimal parser tries.
+type search struct{ depth, nice, passes int }
+
+var searches = [MaxLevel + 1]search{
+
+	8:  {3, 24, 2},
+	9:  {4, 32, 2},
+	10: {6, 32, 2},
+	11: {8, 48, 2},
+	12: {12, 48, 2},
+	13: {16, 64, 2},
+	14: {24, 64, 2},
+	15: {32, 96, 2},
+	16: {48, 128, 2},
+	17: {64, 192, 2},
+	18: {96, 256, 2},
+	19: {128, 256, 3},
+	20: {192, 384, 3},
+	21: {256, 512, 3},
+	22: {512, 999, 4},
 }
 
 // newParser returns the parser of a level.
 func newParser(level, windowLog int) parser {
-	if level < 13 {
+	if level < firstOptimal {
 		return newMatcher(efforts[level], windowLog)
 	}
-	return &optimal{tree: newTree(1<<(level-10), 64, windowLog), passes: 2 + (level-13)/6}
+	s := searches[level]
+	return &optimal{tree: newTree(s.depth, s.nice, windowLog), passes: s.passes}
 }

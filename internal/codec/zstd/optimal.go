@@ -86,14 +86,22 @@ func (o *optimal) collect(n int) int {
 		}
 		o.starts = append(o.starts, int32(len(o.cands)))
 		if len(o.cands) > at {
-			// inside of a long match nothing is looked for
-			for skip := int(o.cands[len(o.cands)-1].length) - 2*o.nice; skip > 0 && i+1 < n; skip-- {
-				i++
-				o.starts = append(o.starts, int32(len(o.cands)))
-			}
+			i = o.skip(i, n)
 		}
 	}
 	return n
+}
+
+// skip looks for nothing inside of a long match found at i: there is its rest. It returns the last position
+// that it is done with.
+func (o *optimal) skip(i, n int) int {
+	c := o.cands[len(o.cands)-1]
+	for ; int(c.length) > 2*o.nice && i+1 < n; i++ {
+		c.length--
+		o.cands = append(o.cands, c)
+		o.starts = append(o.starts, int32(len(o.cands)))
+	}
+	return i
 }
 
 // cheapest finds the cheapest way to all of n positions.
