@@ -3,6 +3,7 @@ package erofs
 import (
 	"bytes"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/laminafs/lamina/internal/disk"
@@ -10,7 +11,7 @@ import (
 
 // FuzzOpen walks over everything in an image that may be anything.
 func FuzzOpen(f *testing.F) {
-	for _, name := range goldenImages {
+	for _, name := range slices.Concat(goldenImages, compressedImages) {
 		f.Add(golden(f, name))
 	}
 	for _, b := range handmade(f) {

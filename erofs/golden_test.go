@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -19,6 +20,10 @@ var update = flag.Bool("update", false, "rewrite the descriptions of the golden 
 
 // goldenImages are images of mkfs.erofs, made by testdata/golden.sh.
 var goldenImages = []string{"flat", "chunks", "wide", "packed"}
+
+// compressedImages are golden images whose data and metadata are compressed: compact and full indexes, large
+// pclusters, tails behind the index, shared pclusters, fragments, encoded extents, a metabox.
+var compressedImages = []string{"compact", "big", "tails", "shared", "extents", "box"}
 
 func golden(t testing.TB, name string) []byte {
 	t.Helper()
@@ -74,7 +79,7 @@ func describe(t *testing.T, tr *tree.Tree) string {
 }
 
 func TestGoldenImagesReadAsDescribed(t *testing.T) {
-	for _, name := range goldenImages {
+	for _, name := range slices.Concat(goldenImages, compressedImages) {
 		tr, err := open(t, bytes.NewReader(golden(t, name))).Tree()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -106,7 +111,7 @@ func open(t testing.TB, r io.ReaderAt, devices ...io.ReaderAt) *Image {
 }
 
 func TestImageIsAFileSystem(t *testing.T) {
-	for _, name := range goldenImages[:3] {
+	for _, name := range slices.Concat(goldenImages, compressedImages) {
 		im := open(t, bytes.NewReader(golden(t, name)))
 		if err := fstest.TestFS(im, "hello", "dir/deeper/entry-40", "dir/fifo", "link", "absolute"); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"runtime/metrics"
 	"strings"
 	"testing"
@@ -141,6 +142,28 @@ func TestEveryBitFlipIsReadOrAnError(t *testing.T) {
 			b[bit/8] ^= 1 << (bit % 8)
 			bounded(t, fmt.Sprintf("%s, bit %d of byte %d", name, bit%8, bit/8), func() { exercise(t, bytes.NewReader(b)) })
 			b[bit/8] ^= 1 << (bit % 8)
+		}
+	}
+}
+
+// Decoders meet every kind of damage: in headers, indexes, pclusters, and what lies in the metabox.
+func TestDamagedCompressedImagesAreReadOrAnError(t *testing.T) {
+	flips, cuts := 1000, 40
+	if testing.Short() {
+		flips, cuts = 100, 5
+	}
+	for _, name := range compressedImages {
+		b := golden(t, name)
+		rng := rand.New(rand.NewPCG(1, uint64(len(b))))
+		for range flips {
+			at, bit := disk.SuperOffset+rng.IntN(len(b)-disk.SuperOffset), byte(1)<<rng.IntN(8)
+			b[at] ^= bit
+			bounded(t, fmt.Sprintf("%s, bit %#x of byte %d", name, bit, at), func() { exercise(t, bytes.NewReader(b)) })
+			b[at] ^= bit
+		}
+		for range cuts {
+			n := rng.IntN(len(b))
+			bounded(t, fmt.Sprintf("%s, %d bytes", name, n), func() { exercise(t, bytes.NewReader(b[:n])) })
 		}
 	}
 }

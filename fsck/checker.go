@@ -24,7 +24,7 @@ type checker struct {
 	sb     *disk.Superblock
 	bits   uint8
 	bs     int64
-	space  []space // by device, like im.Devices
+	space  []space // by device, like im.Devices, and then the metabox
 	absent []bool  // by device: not given, and not part of the image
 	where  place
 	record func(claim) // of the map and of the search for owners; may be nil
@@ -34,7 +34,10 @@ type checker struct {
 	dirs    list[directory]
 	names   arena
 	links   linkTable
-	packed  uint64          // NID of the packed inode, 0 if there is none
+	packed  uint64 // NID of the packed inode, 0 if there is none
+	box     int    // index of the metabox in space, 0 if there is none
+	decoded int64  // bytes of compressed directories
+	jobs    decodes
 	said    map[string]bool // what is reported once for an image
 	partial bool            // some entries could not be seen, so counts prove nothing
 	missed  missed
@@ -62,11 +65,11 @@ type span struct{ lo, hi int64 }
 
 // missed counts what was not looked into.
 type missed struct {
-	files, dirs, links, metabox, absent uint64
+	metabox, indexes, absent uint64
 }
 
 // any tells whether bytes may belong to what was not looked into.
-func (m *missed) any() bool { return m.files+m.dirs+m.links+m.metabox > 0 }
+func (m *missed) any() bool { return m.metabox+m.indexes > 0 }
 
 // place is what is being looked at, for findings and for the map.
 type place struct {
@@ -119,6 +122,7 @@ func (c *checker) run(r io.ReaderAt) {
 	c.observe(PhaseInodes)
 	c.unlinked()
 	c.walk()
+	c.flush()
 	for i := range c.space {
 		c.space[i].data.merge()
 	}
@@ -130,7 +134,7 @@ func (c *checker) read(device int, off, n int64, what string) []byte {
 	if c.err != nil {
 		return nil
 	}
-	b, err := c.im.Devices[device].Window.Read(off, n, what)
+	b, err := c.window(device).Read(off, n, what)
 	if err != nil {
 		c.fail(device, off, err)
 		return nil
@@ -138,8 +142,34 @@ func (c *checker) read(device int, off, n int64, what string) []byte {
 	return b
 }
 
-// fail keeps the first failure of a device.
+// window returns the window of a device, nil if it is not given.
+func (c *checker) window(device int) *image.Window {
+	if device == c.box && device > 0 {
+		device = image.MetaboxDevice
+	}
+	return c.im.Window(device)
+}
+
+// device returns the index in space of the device of an extent.
+func (c *checker) device(device int) int {
+	if device == image.MetaboxDevice {
+		return c.box
+	}
+	return device
+}
+
+// meta returns the index in space of what the inode nid lies in.
+func (c *checker) meta(nid uint64) int { return c.device(image.MetaDevice(nid)) }
+
+// fail keeps the first failure of a device. The metabox fails where it cannot be decoded: what is there
+// cannot be looked into.
 func (c *checker) fail(device int, off int64, err error) {
+	if device > 0 && device == c.box && (isCorrupt(err) || errors.Is(err, errors.ErrUnsupported)) {
+		c.once("metabox", CompressedData, -1, nil, "the metabox cannot be decoded: "+why(err))
+		c.missed.metabox++
+		c.partial = true
+		return
+	}
 	if c.err == nil {
 		c.err = fmt.Errorf("fsck: device %d: offset %d: %w", device, off, err)
 	}
@@ -176,8 +206,15 @@ func (c *checker) within(device int, off, n int64) bool {
 // add reports a finding about the current place. got is formatted as numbers and names are: %#x for
 // bit sets is up to the caller.
 func (c *checker) add(code Code, off int64, got any, why string, args ...any) {
-	c.addAt(c.where, code, 0, off, got, why, args...)
+	device := 0
+	if c.where.inode {
+		device = c.meta(c.where.nid)
+	}
+	c.addAt(c.where, code, device, off, got, why, args...)
 }
+
+// nowhere is the device of what has been decoded.
+const nowhere = -1
 
 func (c *checker) addAt(w place, code Code, device int, off int64, got any, why string, args ...any) {
 	c.rep.Counts[code]++
@@ -192,6 +229,12 @@ func (c *checker) addAt(w place, code Code, device int, off int64, got any, why 
 	if len(c.rep.Findings) >= c.max && !c.evict(code.Severity()) {
 		c.rep.Omitted++
 		return
+	}
+	switch {
+	case device == nowhere:
+		device, off = 0, -1
+	case device == c.box && device > 0:
+		device = image.MetaboxDevice
 	}
 	f := Finding{Code: code, Severity: code.Severity(), Device: device, Off: off, Inode: w.inode, Why: fmt.Sprintf(why, args...)}
 	if w.inode {

@@ -73,6 +73,9 @@ const (
 	ChunkFormatBad
 	ChunkArray
 	CompressedHeader
+	CompressedIndex
+	CompressedData
+	FragmentRange
 	OverlapMeta
 	OverlapDataMeta
 	OverlapData
@@ -165,7 +168,10 @@ var codeTable = [codeCount]codeRow{
 	DataShortBlock:   {"data-short-block", Error, "data in the last, short block of the device: EIO before Linux 7.0"},
 	ChunkFormatBad:   {"chunk-format", Error, "an unknown chunk format bit: EOPNOTSUPP"},
 	ChunkArray:       {"chunk-array", Error, "a chunk array outside of the image"},
-	CompressedHeader: {"compressed-header", Error, "a compression header or index that contradicts itself"},
+	CompressedHeader: {"compressed-header", Error, "a compression header that contradicts itself, or an index outside of the image"},
+	CompressedIndex:  {"compressed-index", Error, "a compression index that leads astray: EUCLEAN, or other data than was meant"},
+	CompressedData:   {"compressed-data", Error, "a pcluster that does not decode to what its index says: EIO"},
+	FragmentRange:    {"fragment-range", Error, "a fragment outside of the packed inode, or without one"},
 	OverlapMeta:      {"overlap-meta", Error, "two structures of metadata share bytes"},
 	OverlapDataMeta:  {"overlap-data-meta", Error, "file data and metadata share bytes"},
 	OverlapData:      {"overlap-data", Warning, "data ranges of files overlap without being equal"},

@@ -38,10 +38,11 @@ func (c *checker) scan(i int) {
 	}
 	c.where = place{inode: true, nid: d.nid, dir: i, gen: c.where.gen + 1}
 	s := &dirScan{in: &in, dir: i}
-	if isCompressed(&in) {
-		return // counted as missed
+	read := c.blocks
+	if in.Compressed() {
+		read = c.decodedBlocks
 	}
-	complete := c.blocks(s)
+	complete := read(s)
 	if d = c.dirs.at(i); c.err == nil && complete {
 		c.dots(s)
 		d.scanned = true
@@ -60,6 +61,7 @@ func (c *checker) blocks(s *dirScan) (complete bool) {
 		if err != nil {
 			return false // reported when the inode was checked
 		}
+		e.Device = c.device(e.Device)
 		if e.Kind == image.Hole {
 			c.add(DirHole, s.in.Off, e.Len, "bytes of the directory are a hole")
 			return false

@@ -42,7 +42,7 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 type Finding struct {
 	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"`
-	Device   int      `json:"device,omitempty"` // 0 is the image itself
+	Device   int      `json:"device,omitempty"` // 0 is the image itself, -1 the decoded metabox
 	Off      int64    `json:"off"`
 	NID      uint64   `json:"nid"`            // of the inode it is about; meaningful if Inode
 	Inode    bool     `json:"inode"`          // whether it is about an inode
@@ -54,7 +54,10 @@ type Finding struct {
 // String returns the finding in one line: severity, code, place, value, rule.
 func (f Finding) String() string {
 	s := fmt.Sprintf("%s: %s: ", f.Severity, f.Code)
-	if f.Device != 0 {
+	switch {
+	case f.Device < 0:
+		s += "metabox: "
+	case f.Device > 0:
 		s += fmt.Sprintf("device %d: ", f.Device)
 	}
 	if f.Off >= 0 {
@@ -95,7 +98,8 @@ type Options struct {
 	// MaxRanges bounds the result of Map, 0 means DefaultMaxRanges.
 	MaxRanges int
 	// ReadData reads the data of every file, and every byte that belongs to nothing, to find what
-	// the storage cannot give back. A read error is the error of Check.
+	// the storage cannot give back, and decodes every pcluster, on all processors. A read error is the
+	// error of Check. Without it only what holds metadata is decoded: directories, links and the metabox.
 	ReadData bool
 	// Observe is called now and then, from the goroutine that called Check.
 	Observe func(Event)
@@ -135,8 +139,8 @@ type Report struct {
 	Errors   int       `json:"errors"`   // all of them, the omitted too; so for the next two
 	Warnings int       `json:"warnings"`
 	Notes    int       `json:"notes"`
-	// Unchecked says what was not looked into, for example "content of 3 compressed files: not
-	// checked yet". It is no fault of the image.
+	// Unchecked says what was not looked into, for example "3 extents on devices that were not given: not
+	// checked". It is no fault of the image.
 	Unchecked []string `json:"unchecked,omitempty"`
 	// Unwalked counts the directories and inodes that were not looked into, with all that is below.
 	Unwalked uint64 `json:"-"`

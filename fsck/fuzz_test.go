@@ -34,6 +34,9 @@ func seeds(f *testing.F) {
 			f.Add(b[:len(b)/2])
 		}
 	}
+	for _, name := range compressedImages {
+		f.Add(golden(f, name))
+	}
 	blob := &memFile{}
 	image := build(f, micro(), mkfs.Options{BlockSize: 512, ChunkSize: 512, DataDevice: blob})
 	f.Add(append(image, blob.b...))

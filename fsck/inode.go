@@ -31,7 +31,7 @@ func (c *checker) inode(nid uint64) (in image.Inode, ok bool) {
 	if !ok {
 		return in, false
 	}
-	c.claimMeta(0, off, in.HeadSize(), KindInode)
+	c.claimMeta(c.meta(nid), off, in.HeadSize(), KindInode)
 	c.times(&in)
 	c.ino(&in)
 	c.xattrArea(&in)
@@ -45,18 +45,20 @@ func (c *checker) inode(nid uint64) (in image.Inode, ok bool) {
 
 // inodeOff returns where an inode is, if it is in the image.
 func (c *checker) inodeOff(nid uint64) (off int64, ok bool) {
-	if nid&disk.MetaboxNID != 0 {
-		if c.sb.Incompat&disk.HasMetabox == 0 {
-			c.add(InodeMetabox, -1, nid, "the image has no metabox")
-		} else {
-			c.missed.metabox++
-			c.partial = true
-		}
+	switch {
+	case nid&disk.MetaboxNID == 0:
+	case c.sb.Incompat&disk.HasMetabox == 0:
+		c.add(InodeMetabox, -1, nid, "the image has no metabox")
+		return 0, false
+	case c.box == 0: // reported with the metabox itself
+		c.missed.metabox++
+		c.partial = true
 		return 0, false
 	}
+	d := c.meta(nid)
 	off, err := c.im.InodeOff(nid)
-	if err != nil || !c.within(0, off, disk.InodeCompactSize) {
-		c.add(InodeRange, -1, nid, "the image ends at %d", c.space[0].size)
+	if err != nil || !c.within(d, off, disk.InodeCompactSize) {
+		c.add(InodeRange, -1, nid, "the image or metabox ends at %d", c.space[d].size)
 		return 0, false
 	}
 	return off, true
@@ -65,7 +67,8 @@ func (c *checker) inodeOff(nid uint64) (off int64, ok bool) {
 // head checks the 32 or 64 bytes of an inode. ok tells whether it can be interpreted at all, err what
 // the reader says to it.
 func (c *checker) head(nid uint64, off int64) (in image.Inode, ok bool, err error) {
-	b := c.read(0, off, disk.InodeCompactSize, "inode")
+	d := c.meta(nid)
+	b := c.read(d, off, disk.InodeCompactSize, "inode")
 	if b == nil {
 		return in, false, nil
 	}
@@ -78,16 +81,16 @@ func (c *checker) head(nid uint64, off int64) (in image.Inode, ok bool, err erro
 		c.add(InodeFormat, off, uint8(format.Layout()), "unknown layout")
 		return in, false, nil
 	}
-	if format.Extended() && !c.within(0, off, disk.InodeExtendedSize) {
-		c.add(InodeRange, off, nid, "an extended inode of 64 bytes; the image ends at %d", c.space[0].size)
+	if format.Extended() && !c.within(d, off, disk.InodeExtendedSize) {
+		c.add(InodeRange, off, nid, "an extended inode of 64 bytes; the image ends at %d", c.space[d].size)
 		return in, false, nil
 	}
 	if in, err = c.im.Inode(nid); in.Format != format {
-		c.fail(0, off, err)
+		c.fail(d, off, err)
 		return in, false, nil
 	}
 	if format.Extended() {
-		c.extended(off)
+		c.extended(d, off)
 	} else {
 		c.compact(off, &in, (*[disk.InodeCompactSize]byte)(b))
 	}
@@ -118,8 +121,8 @@ func (c *checker) compact(off int64, in *image.Inode, b *[disk.InodeCompactSize]
 	c.chunkFeature(in, off, d.U)
 }
 
-func (c *checker) extended(off int64) {
-	b := c.read(0, off, disk.InodeExtendedSize, "inode")
+func (c *checker) extended(device int, off int64) {
+	b := c.read(device, off, disk.InodeExtendedSize, "inode")
 	if b == nil {
 		return
 	}

@@ -113,13 +113,13 @@ func readXattrs(path string) error {
 
 func TestWhatTheKernelRefusesIsAnError(t *testing.T) {
 	images := map[string][]byte{}
-	for name := range bases {
-		images[name] = base(t, name)
-	}
 	for _, m := range allMutations() {
 		t.Run(m.name, func(t *testing.T) {
 			if m.on == "" {
 				m.on = "plain"
+			}
+			if images[m.on] == nil {
+				images[m.on] = base(t, m.on)
 			}
 			e := newEdit(t, images[m.on])
 			m.edit(e)
@@ -150,7 +150,7 @@ func judge(t *testing.T, b []byte, devices []Device) {
 		}
 		write(t, paths[i], b)
 	}
-	rep := checked(t, b, Options{Devices: devices})
+	rep := checked(t, b, Options{Devices: devices, ReadData: true})
 	kernel := kernelRead(t, image, paths...)
 	cannotTell := has(rep, SuperPageSize) && os.Getpagesize() < 8192 || has(rep, DeviceAbsent)
 	if kernel != nil && rep.Clean() && !cannotTell {

@@ -57,7 +57,7 @@ func (c *checker) findOwners(r io.ReaderAt) error {
 		return nil
 	}
 	o := c.o
-	o.Observe = nil
+	o.Observe, o.ReadData = nil, false
 	again := newChecker(r, c.space[0].size, o)
 	again.max = -1
 	again.record = func(cl claim) { c.owns(again.where, cl, &all[cl.device]) }
@@ -232,8 +232,8 @@ func (c *checker) allZero(lo, hi int64) bool {
 
 // readData reads all data of files on a device, each byte once, in the order of the device.
 func (c *checker) readData(device int) {
-	w := c.im.Devices[device].Window
-	if w == nil {
+	w := c.window(device)
+	if w == nil || device > 0 && device == c.box {
 		return
 	}
 	var buf []byte
@@ -256,15 +256,13 @@ func (c *checker) readData(device int) {
 
 // unchecked says what was left out.
 func (c *checker) unchecked() {
-	c.rep.Unwalked = c.missed.dirs + c.missed.metabox
+	c.rep.Unwalked = c.missed.metabox
 	for _, m := range []struct {
 		n    uint64
 		what string
 	}{
-		{c.missed.files, "content of %d compressed files: not checked yet"},
-		{c.missed.dirs, "entries of %d compressed directories and what is below: not checked yet"},
-		{c.missed.links, "targets of %d compressed symbolic links: not checked yet"},
-		{c.missed.metabox, "%d inodes and xattrs in the metabox: not checked yet"},
+		{c.missed.metabox, "%d inodes and xattrs in a damaged metabox: not checked"},
+		{c.missed.indexes, "indexes of %d compressed files, more than 1 GiB in all: not checked"},
 		{c.missed.absent, "%d extents on devices that were not given: not checked"},
 	} {
 		if m.n > 0 {

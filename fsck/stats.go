@@ -29,7 +29,9 @@ type Stats struct {
 	ChunkBased  uint64 `json:"chunkLayout"`
 	Compressed  uint64 `json:"compressedLayout"`
 	Chunks      uint64 `json:"chunks"`
-	Xattrs      uint64 `json:"xattrs"` // of all inodes, shared ones each time
+	Pclusters   uint64 `json:"pclusters"` // encoded extents of all inodes, shared ones each time
+	Fragments   uint64 `json:"fragments"` // extents in the packed inode
+	Xattrs      uint64 `json:"xattrs"`    // of all inodes, shared ones each time
 	WithXattrs  uint64 `json:"inodesWithXattrs"`
 	SharedXattr uint64 `json:"sharedXattrs"` // entries in the shared area
 
@@ -46,6 +48,7 @@ type Stats struct {
 	Padding     int64 `json:"paddingBytes"`  // less than a block at a time, belongs to nothing
 	Unused      int64 `json:"unusedBytes"`   // whole blocks that belong to nothing that was read
 	BytesRead   int64 `json:"bytesRead"`     // of file data, with Options.ReadData
+	Decoded     int64 `json:"decodedBytes"`  // from pclusters, with Options.ReadData
 }
 
 func (s *Stats) countInode(in *image.Inode) {

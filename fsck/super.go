@@ -14,9 +14,7 @@ import (
 const (
 	// smallPage is the smallest page of machines that run Linux: what mounts there mounts everywhere.
 	smallPage = 4096
-	// maxPcluster bounds the bytes of a pcluster (section 7.1).
-	maxPcluster = 1 << 20
-	second      = 1e9 // ns
+	second    = 1e9 // ns
 )
 
 // super checks the superblock and what it points to directly. It tells whether inodes can be reached.
@@ -94,6 +92,15 @@ func (c *checker) open(r io.ReaderAt, sb *disk.Superblock) bool {
 		if len(devices) > 0 {
 			c.space[i].size = max(devices[i-1].Size, 0)
 		}
+	}
+	if c.im.Window(image.MetaboxDevice) != nil {
+		box, err := c.im.Inode(c.sb.MetaboxNID)
+		if err != nil {
+			c.fail(0, disk.SuperOffset, err)
+			return false
+		}
+		c.box = len(c.space)
+		c.space = append(c.space, space{size: box.Size})
 	}
 	c.clashes = make([][]span, len(c.space))
 	return true
@@ -257,29 +264,10 @@ func (c *checker) config(a disk.Algorithm, off int64) int64 {
 	c.claimMeta(0, off, disk.ComprCfgLenLen+n, KindCompression)
 	if least := int64(disk.ComprCfgSize(a)); n < least {
 		c.add(SuperCompression, off, n, "the record of %v has at least %d bytes", a, least)
-	} else if b := c.read(0, body, least, "compression configuration"); b != nil && refused(a, b, c.bits) {
+	} else if b := c.read(0, body, least, "compression configuration"); b != nil && image.RefusedConfig(a, b, c.bits) {
 		c.add(SuperCompression, body, fmt.Sprintf("% x", b), "the kernel refuses these parameters of %v", a)
 	}
 	return n
-}
-
-// refused tells whether Linux fails with EINVAL on the parameters; b has ComprCfgSize(a) bytes.
-func refused(a disk.Algorithm, b []byte, blockBits uint8) bool {
-	switch a {
-	case disk.LZ4:
-		var l disk.LZ4Config
-		l.Decode((*[disk.LZ4ConfigSize]byte)(b))
-		return int(l.MaxPclusterBlks) > maxPcluster>>blockBits
-	case disk.LZMA:
-		var l disk.LZMAConfig
-		l.Decode((*[disk.LZMAConfigSize]byte)(b))
-		return l.DictSize < disk.LZMAMinDict || l.DictSize > disk.LZMAMaxDict || l.Format != 0
-	case disk.Deflate:
-		return b[0] > disk.DeflateMaxWindowBits
-	case disk.ZSTD:
-		return b[0] != 0 || b[1] > disk.ZSTDMaxWindow
-	}
-	return false
 }
 
 func isZero(b []byte) bool {

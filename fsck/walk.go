@@ -37,9 +37,7 @@ func (c *checker) walk() {
 	nid := c.sb.RootNID()
 	c.where = place{inode: true, nid: nid, dir: 0, gen: c.where.gen}
 	c.dirs.append(directory{nid: nid, pathLen: 1})
-	if nid&disk.MetaboxNID == 0 {
-		c.seen.add(nid)
-	}
+	c.seen.add(nid)
 	in, ok := c.inode(nid)
 	if !ok || !in.IsDir() {
 		c.partial = true

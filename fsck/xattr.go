@@ -43,14 +43,15 @@ func (c *checker) xattrArea(in *image.Inode) {
 		c.add(XattrBounds, in.Off+2, in.XattrICount, "an i_xattr_icount of 1 is undefined: EOPNOTSUPP")
 		return
 	}
-	if !c.within(0, off, area) {
-		c.add(XattrBounds, in.Off+2, in.XattrICount, "the xattr area ends at %d, the image at %d", off+area, c.space[0].size)
+	d := c.meta(in.NID)
+	if !c.within(d, off, area) {
+		c.add(XattrBounds, in.Off+2, in.XattrICount, "the xattr area ends at %d, the image at %d", off+area, c.space[d].size)
 		return
 	}
-	if !c.claimMeta(0, off, area, KindXattrs) {
+	if !c.claimMeta(d, off, area, KindXattrs) {
 		return
 	}
-	b := c.read(0, off, area, "xattr area")
+	b := c.read(d, off, area, "xattr area")
 	if b == nil {
 		return
 	}
@@ -93,34 +94,37 @@ func (c *checker) inlineXattrs(off int64, b []byte) {
 
 // sharedXattr checks the entry of a shared id, which is at place.
 func (c *checker) sharedXattr(place int64, id uint32) {
-	if c.sb.Compat&disk.HasSharedEAInMB != 0 {
-		if c.sb.Incompat&disk.HasMetabox != 0 {
-			c.missed.metabox++
-		} else {
+	d := 0
+	if c.im.SharedInMetabox() {
+		switch d = c.box; {
+		case c.sb.Incompat&disk.HasMetabox == 0:
 			c.add(XattrShared, place, id, "shared xattr in a metabox that the image lacks: EUCLEAN")
+			return
+		case d == 0: // reported with the metabox itself
+			c.missed.metabox++
+			return
 		}
-		return
 	}
 	off := c.im.SharedXattrOff(id)
-	if !c.within(0, off, disk.XattrEntrySize) {
-		c.add(XattrShared, place, id, "shared xattr at %d; the image ends at %d", off, c.space[0].size)
+	if !c.within(d, off, disk.XattrEntrySize) {
+		c.add(XattrShared, place, id, "shared xattr at %d; the image ends at %d", off, c.space[d].size)
 		return
 	}
-	b := c.read(0, off, disk.XattrEntrySize, "shared xattr")
+	b := c.read(d, off, disk.XattrEntrySize, "shared xattr")
 	if b == nil {
 		return
 	}
 	var e disk.XattrEntry
 	e.Decode((*[disk.XattrEntrySize]byte)(b))
-	if !c.within(0, off, e.Size()) {
-		c.add(XattrShared, place, id, "shared xattr of %d bytes at %d; the image ends at %d", e.Size(), off, c.space[0].size)
+	if !c.within(d, off, e.Size()) {
+		c.add(XattrShared, place, id, "shared xattr of %d bytes at %d; the image ends at %d", e.Size(), off, c.space[d].size)
 		return
 	}
-	if c.space[0].entries.add(uint64(off) / granule) {
-		c.claimMeta(0, off, e.Size(), KindSharedXattrs)
+	if c.space[d].entries.add(uint64(off) / granule) {
+		c.claimMeta(d, off, e.Size(), KindSharedXattrs)
 		c.rep.Stats.SharedXattr++
 	}
-	if b = c.read(0, off+disk.XattrEntrySize, int64(e.NameLen)+int64(e.ValueSize), "shared xattr"); b != nil || e.Size() == disk.XattrEntrySize {
+	if b = c.read(d, off+disk.XattrEntrySize, int64(e.NameLen)+int64(e.ValueSize), "shared xattr"); b != nil || e.Size() == disk.XattrEntrySize {
 		c.xattr(off, e.NameIndex, b[:e.NameLen], b[e.NameLen:])
 	}
 }

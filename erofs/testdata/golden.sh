@@ -37,3 +37,16 @@ make flat -x1 --xattr-prefix=user.long. -Exattr-name-filter
 make chunks --chunksize=512 -Enosbcrc
 make wide -E48bit,dot-omitted,nosbcrc
 make packed -zlz4 -Efragments,ztailpacking,nosbcrc
+
+# Compressed images of all kinds: what compresses, what does not, both in one file, twice the same.
+seq 1 4000 >"$src/dir/numbers"
+seq 1 2000 | gzip -9n >"$src/dir/noise"
+cat "$src/dir/noise" "$src/dir/numbers" "$src/dir/noise" >"$src/dir/mixed"
+tail -c 12345 "$src/dir/numbers" >"$src/dir/end"
+find "$src" -depth -exec touch -h -d @1600000000 {} +
+make compact -zlz4 -Enosbcrc
+make big -zlz4hc,12 -C4096 -Enosbcrc,legacy-compress
+make tails -zdeflate,9 -C2048 -Enosbcrc,ztailpacking
+make shared -zzstd,19 -C2048 -Enosbcrc,dedupe,all-fragments
+make extents -zzstd,19 -C4096 -Enosbcrc,48bit,fragments
+make box -zlzma -C4096 -m4096 --zD=0 -Enosbcrc,all-fragments

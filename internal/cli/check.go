@@ -33,8 +33,11 @@ extended attribute and range of data; overlaps, and what belongs to nothing. All
 reported, not only the first; 1000 of them are listed. With --extract the files are written into a
 directory if the image is clean; if that fails half-way, the directory is left half filled.
 
+Compressed files have every entry of their index checked; their data is decoded with --read-data only,
+that of directories, symbolic links and the metabox always.
+
 The exit code is 3 if there are errors; warnings and notes alone do not count. It is 4 if there are
-none, but not all could be checked: compressed content, a metabox, a device that was not given.`,
+none, but not all could be checked: a device that was not given.`,
 		Example: "  lamina check layer.erofs\n  lamina check --json --read-data layer.erofs\n  lamina check --extract rootfs layer.erofs",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -46,7 +49,7 @@ none, but not all could be checked: compressed content, a metabox, a device that
 	fs.StringVar(&j.extract, "extract", "", "write the files into this directory (root or not)")
 	fs.BoolVar(&j.flags.overwrite, "overwrite", false, "with --extract: replace files that are in the way")
 	fs.BoolVar(&j.flags.noOwners, "no-owners", os.Geteuid() != 0, "with --extract: let everything belong to the caller")
-	fs.BoolVar(&j.readData, "read-data", false, "read the data of all files, too")
+	fs.BoolVar(&j.readData, "read-data", false, "read the data of all files, too, and decode what is compressed")
 	fs.BoolVar(&j.strict, "strict", false, "warnings are errors")
 	fs.BoolVar(&j.asJSON, "json", false, "print findings and statistics as JSON")
 	fs.BoolVarP(&j.quiet, "quiet", "q", false, "print errors only")

@@ -227,8 +227,9 @@ func (f *dumpFront) showInode(e *env) error {
 	}
 	head, xattrs := i.MetaSize()
 	fmt.Fprintf(f.out, "Path : %s\n", printable(path))
-	fmt.Fprintf(f.out, "Size: %d  On-disk size: %d  %s\n", i.Size, i.Size, dumpTypes[disk.FileTypeOf(i.Mode)])
-	fmt.Fprintf(f.out, "NID: %d   Links: %d   Layout: %d   Compression ratio: 100.00%%\n", i.NID, i.Nlink, uint8(i.Layout))
+	stored := i.StoredSize()
+	fmt.Fprintf(f.out, "Size: %d  On-disk size: %d  %s\n", i.Size, stored, dumpTypes[disk.FileTypeOf(i.Mode)])
+	fmt.Fprintf(f.out, "NID: %d   Links: %d   Layout: %d   Compression ratio: %.2f%%\n", i.NID, i.Nlink, uint8(i.Layout), percent(stored, i.Size))
 	fmt.Fprintf(f.out, "Inode size: %d   Xattr size: %d\n", head, xattrs)
 	fmt.Fprintf(f.out, "Uid: %d   Gid: %d  Access: %04o/%s\n", i.UID, i.GID, i.Mode&0o7777, modeText(i.Mode)[1:])
 	fmt.Fprintf(f.out, "Timestamp: %s\n", time.Unix(i.Mtime, int64(i.Nsec)).Format("2006-01-02 15:04:05.000000000"))
@@ -239,6 +240,14 @@ func (f *dumpFront) showInode(e *env) error {
 		err = f.showExtents(path, i)
 	}
 	return err
+}
+
+// percent returns part of all in percent; nothing of nothing is all of it.
+func percent(part, all int64) float64 {
+	if all == 0 {
+		return 100
+	}
+	return 100 * float64(part) / float64(all)
 }
 
 var dumpTypes = [...]string{
@@ -282,8 +291,14 @@ func (f *dumpFront) showExtents(path string, i *erofs.Inode) error {
 	}
 	fmt.Fprint(f.out, "\n Ext:   logical offset   |  length :     physical offset    |  length\n")
 	for n, x := range list {
+		on := x.Stored
+		if x.Packed {
+			x.Physical = 0 // the original knows it, and does not say it
+		} else if x.Hole {
+			on = x.Length
+		}
 		fmt.Fprintf(f.out, "%4d: %8d..%8d | %7d : %10d..%10d | %7d", n,
-			x.Logical, x.Logical+x.Length, x.Length, x.Physical, x.Physical+x.Length, x.Length)
+			x.Logical, x.Logical+x.Length, x.Length, x.Physical, x.Physical+on, on)
 		switch {
 		case x.Hole:
 			fmt.Fprint(f.out, "  # hole")

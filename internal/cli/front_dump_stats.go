@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
 	"path"
 	"strings"
@@ -15,7 +16,9 @@ type dumpStats struct {
 	types      [disk.FileSymlink + 1]int64
 	compressed int64
 	size       int64
+	stored     int64
 	sizes      [17]int64 // of regular files: below 1 KiB, 2 KiB, ... 32 MiB, and the rest
+	storedBy   [17]int64 // the same of their sizes on disk
 	suffixes   [len(suffixes) + 1]int64
 	seen       map[uint64]struct{} // inodes with several names
 }
@@ -38,7 +41,9 @@ func (s *dumpStats) add(name string, i *erofs.Inode) {
 		return
 	}
 	s.size += i.Size
+	s.stored += i.StoredSize()
 	s.sizes[min(bits.Len64(uint64(i.Size)>>10), len(s.sizes)-1)]++
+	s.storedBy[min(bits.Len64(uint64(i.StoredSize())>>10), len(s.sizes)-1)]++
 	s.suffixes[suffixOf(name)]++
 }
 
@@ -87,15 +92,15 @@ func (f *dumpFront) printStats(s *dumpStats) {
 	fmt.Fprintf(f.out, "Filesystem compressed files:            %d\n", s.compressed)
 	fmt.Fprintf(f.out, "Filesystem uncompressed files:          %d\n", all-s.compressed)
 	fmt.Fprintf(f.out, "Filesystem total original file size:    %d Bytes\n", s.size)
-	fmt.Fprintf(f.out, "Filesystem total file size:             %d Bytes\n", s.size)
-	fmt.Fprint(f.out, "Filesystem compress rate:               100.00%\n")
-	for _, title := range []string{"Original", "On-disk"} { // uncompressed files are as large on disk
+	fmt.Fprintf(f.out, "Filesystem total file size:             %d Bytes\n", s.stored)
+	fmt.Fprintf(f.out, "Filesystem compress rate:               %.2f%%\n", percent(s.stored, s.size))
+	for title, sizes := range titled(s) {
 		fmt.Fprintf(f.out, "\n%s file size distribution:\n", title)
 		fmt.Fprintf(f.out, ">=(KB) .. <(KB)   %10s %16s |%-50s|\n", "count", "ratio", "distribution")
-		for n, count := range s.sizes {
+		for n, count := range sizes {
 			low := 1 << n >> 1
 			label := fmt.Sprintf("%6d .. %-6d", low, 1<<n)
-			if n == len(s.sizes)-1 {
+			if n == len(sizes)-1 {
 				label = fmt.Sprintf("%6d ..       ", low)
 			}
 			f.bar(label, count, s.types[disk.FileRegular])
@@ -108,6 +113,13 @@ func (f *dumpFront) printStats(s *dumpStats) {
 			label = suffixes[n]
 		}
 		f.bar(fmt.Sprintf("%-17s", label), count, s.types[disk.FileRegular])
+	}
+}
+
+// titled yields the two distributions of sizes.
+func titled(s *dumpStats) iter.Seq2[string, [17]int64] {
+	return func(yield func(string, [17]int64) bool) {
+		_ = yield("Original", s.sizes) && yield("On-disk", s.storedBy)
 	}
 }
 

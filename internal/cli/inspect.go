@@ -236,11 +236,13 @@ func printStats(w io.Writer, s *fsck.Stats) {
 
 // extentInfo is the JSON of an extent.
 type extentInfo struct {
-	Logical  int64 `json:"logical"`
-	Physical int64 `json:"physical"`
-	Length   int64 `json:"length"`
-	Device   int   `json:"device"`
-	Hole     bool  `json:"hole,omitempty"`
+	Logical  int64  `json:"logical"`
+	Physical int64  `json:"physical"`
+	Length   int64  `json:"length"`
+	Stored   int64  `json:"stored"` // bytes at physical
+	Device   int    `json:"device"` // 0 is the image, -1 the decoded metabox
+	Hole     bool   `json:"hole,omitempty"`
+	How      string `json:"how,omitempty"` // "lz4", "stored", "packed"; absent if the bytes are as they are
 }
 
 func (e *env) inspectExtents(im *imageFile, path string, asJSON bool) error {
@@ -258,23 +260,40 @@ func (e *env) inspectExtents(im *imageFile, path string, asJSON bool) error {
 	if asJSON {
 		out := make([]extentInfo, 0, len(list))
 		for _, x := range list {
-			out = append(out, extentInfo{x.Logical, x.Physical, x.Length, x.Device, x.Hole})
+			out = append(out, extentInfo{x.Logical, x.Physical, x.Length, x.Stored, x.Device, x.Hole, howText(x)})
 		}
 		return e.json(out)
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "logical\tlength\tphysical\tdevice\t\n")
+	fmt.Fprint(w, "logical\tlength\tphysical\tstored\tdevice\t\t\n")
 	for _, x := range list {
-		fmt.Fprintf(w, "%d\t%d\t%s\t\n", x.Logical, x.Length, whereText(x))
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t\n", x.Logical, x.Length, whereText(x), howText(x))
 	}
 	return w.Flush()
 }
 
+// whereText is where an extent is: the place, the length there and the device.
 func whereText(x erofs.Extent) string {
-	if x.Hole {
-		return "hole\t-"
+	switch {
+	case x.Hole:
+		return "hole\t-\t-"
+	case x.Packed:
+		return fmt.Sprintf("%d\t-\tpacked", x.Physical)
+	case x.Device == erofs.MetaboxDevice:
+		return fmt.Sprintf("%d\t%d\tmetabox", x.Physical, x.Stored)
 	}
-	return fmt.Sprintf("%d\t%d", x.Physical, x.Device)
+	return fmt.Sprintf("%d\t%d\t%d", x.Physical, x.Stored, x.Device)
+}
+
+// howText is how the bytes of an extent are kept, "" if as they are.
+func howText(x erofs.Extent) string {
+	switch {
+	case x.Packed:
+		return "packed"
+	case x.Encoded && x.Algorithm == "":
+		return "stored"
+	}
+	return x.Algorithm
 }
 
 func (e *env) inspectMap(im *imageFile, asJSON bool) error {

@@ -1,0 +1,100 @@
+package fsck
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/internal/image"
+	"github.com/laminafs/lamina/internal/zmap"
+)
+
+const (
+	// decodeJobs and decodeBytes bound what is collected before it is decoded.
+	decodeJobs  = 512
+	decodeBytes = 16 << 20
+)
+
+// decodes are pclusters that are still to be decoded.
+type decodes struct {
+	jobs  []decodeJob
+	bytes int64
+	done  map[pclusterID]int64 // how many bytes of those known by this place were decoded
+}
+
+// decodeJob is an extent to decode, and who to blame.
+type decodeJob struct {
+	where place
+	in    image.Inode
+	e     zmap.Extent
+	err   error
+}
+
+// pclusterID is a pcluster as an extent has it. Others may begin there and be longer, or be said to have
+// another algorithm.
+type pclusterID struct {
+	device    int
+	pos, plen int64
+	algorithm disk.Algorithm
+}
+
+// decode has an extent decoded whose pcluster is at pos, if Options ask for it. A shared pcluster is
+// decoded once, unless a file needs more of it.
+func (c *checker) decode(in *image.Inode, z *zmap.Extent, device int, pos int64) {
+	if !c.o.ReadData || z.Kind != zmap.Compressed {
+		return
+	}
+	q := &c.jobs
+	if q.done == nil {
+		q.done = make(map[pclusterID]int64)
+	}
+	id := pclusterID{device, pos, z.PLen, z.Algorithm}
+	if n, ok := q.done[id]; ok && n >= z.Len {
+		return
+	}
+	q.done[id] = z.Len
+	w := c.where
+	w.name = slices.Clone(w.name)
+	q.jobs = append(q.jobs, decodeJob{where: w, in: *in, e: *z})
+	if q.bytes += z.Len; q.bytes >= decodeBytes || len(q.jobs) == decodeJobs {
+		c.flush()
+	}
+}
+
+// flush decodes what was collected, on all processors, and reports what does not decode.
+func (c *checker) flush() {
+	q := &c.jobs
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(q.jobs)) {
+		wait.Go(func() {
+			var buf []byte
+			for k := next.Add(1); k <= int64(len(q.jobs)); k = next.Add(1) {
+				j := &q.jobs[k-1]
+				buf = slices.Grow(buf[:0], int(j.e.Len))[:j.e.Len]
+				j.err = c.im.DecodeExtent(&j.in, &j.e, buf)
+			}
+		})
+	}
+	wait.Wait()
+	where := c.where
+	for k := range q.jobs {
+		j := &q.jobs[k]
+		c.rep.Stats.Decoded += j.e.Len
+		if j.err != nil {
+			c.where = j.where
+			device := 0
+			if j.e.Inline {
+				device = c.meta(j.in.NID)
+			}
+			c.object(CompressedData, device, j.in.Off, j.err)
+		}
+	}
+	c.where = where
+	if len(q.jobs) > 0 {
+		c.observe(PhaseInodes)
+	}
+	q.jobs, q.bytes = q.jobs[:0], 0
+}
