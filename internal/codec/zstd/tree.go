@@ -38,7 +38,7 @@ func newTree(depth, nice, windowLog int) tree {
 func (t *tree) find(out []candidate, pos int) []candidate {
 	v := binary.LittleEndian.Uint32(t.src[pos:])
 	p := uint32(pos) + t.base
-	low := max(t.base, p-t.window)
+	low := max(t.base, p-t.window+1) // the one a window ago has the same children as p
 	limit := min(len(t.src)-pos, t.nice, t.most)
 	longest := 2
 	h3 := v << 8 * 0x9E3779B1 >> (32 - hash3Bits)
