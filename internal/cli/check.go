@@ -90,6 +90,7 @@ func (e *env) check(j *checkJob, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	defer im.ahead(t)()
 	return e.extractTree(path, t, j.extract, j.flags)
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -27,9 +26,8 @@ func newExtract(e *env) *cobra.Command {
 		Short: "Write the files of an image into a directory",
 		Long: `Write the files of an image into a directory, with owners, times, extended attributes, hard links,
 devices and holes as far as the rights of the caller go. With PATH, only these files and directories,
-each at the same path below DIR. Nothing is written outside of DIR, whatever links are in it. An image
-that lamina cannot read whole is refused before anything is written; if writing fails half-way, DIR is
-left half filled.`,
+each at the same path below DIR. Nothing is written outside of DIR, whatever links are in it. If reading or
+writing fails half-way, DIR is left half filled.`,
 		Example: "  lamina extract layer.erofs rootfs\n  lamina extract layer.erofs . etc/ssl usr/bin/openssl",
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -49,6 +47,7 @@ left half filled.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
+			defer im.ahead(t)()
 			return e.extractTree(args[0], t, dir, flags)
 		},
 	}
@@ -61,12 +60,17 @@ left half filled.`,
 	return cmd
 }
 
-// extractTree writes the tree of an image into a directory and warns of what could not be kept. Nothing is
-// written if files are of a kind that cannot be read.
-func (e *env) extractTree(image string, t *tree.Tree, dir string, flags extractFlags) error {
-	if err := readable(t); err != nil {
-		return fmt.Errorf("%s: %w", image, err)
+// ahead has the small files of a compressed image decoded on all processors, before they are read one
+// after the other; stop must be called when they were.
+func (im *imageFile) ahead(t *tree.Tree) (stop func()) {
+	if sb := im.Superblock(); sb.Algorithms() == 0 {
+		return func() {}
 	}
+	return tree.ReadAhead(t)
+}
+
+// extractTree writes the tree of an image into a directory and warns of what could not be kept.
+func (e *env) extractTree(image string, t *tree.Tree, dir string, flags extractFlags) error {
 	for _, n := range t.Inodes() {
 		if n.Content != nil {
 			n.Content = cancelContent{e.ctx, n.Content}
@@ -78,21 +82,6 @@ func (e *env) extractTree(image string, t *tree.Tree, dir string, flags extractF
 	})
 	if err != nil {
 		return fmt.Errorf("%s: to %s: %w", image, dir, err)
-	}
-	return nil
-}
-
-// readable refuses a tree with files whose layout is not supported: the first byte tells. Other failures
-// come when the data is read.
-func readable(t *tree.Tree) error {
-	var b [1]byte
-	for _, n := range t.Inodes() {
-		if n.Content == nil || n.Size == 0 {
-			continue
-		}
-		if _, err := n.Content.ReadAt(b[:], 0); errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
 	}
 	return nil
 }

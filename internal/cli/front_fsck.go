@@ -162,9 +162,7 @@ func (f *fsckFront) extractTo(e *env, im *imageFile) error {
 			return err
 		}
 	}
-	if err := readable(t); err != nil {
-		return err
-	}
+	defer im.ahead(t)()
 	o := dirtree.ExtractOptions{
 		Overwrite: f.overwrite, NoOwners: !f.owner,
 		Warn: func(w dirtree.Warning) {

@@ -85,6 +85,7 @@ func (e *env) writeTar(im *imageFile, out string, o tartree.WriteOptions, asJSON
 	if err != nil {
 		return err
 	}
+	defer im.ahead(t)()
 	if out == "" || isStdout(out) {
 		return tartree.Write(&measured{w: e.stdout, sum: sha256.New(), env: e}, t, o)
 	}

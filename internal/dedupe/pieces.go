@@ -50,10 +50,10 @@ func piecesOf(f *os.File, unit int64) ([]piece, error) {
 
 // aligned widens an extent to whole blocks of the disk, inside the file.
 func aligned(e erofs.Extent, unit, size int64) (piece, bool) {
-	if e.Hole || e.Device != 0 || e.Physical%unit != 0 {
+	if e.Hole || e.Packed || e.Device != 0 || e.Physical%unit != 0 {
 		return piece{}, false
 	}
-	p := piece{e.Physical, (e.Length + unit - 1) / unit * unit}
+	p := piece{e.Physical, (e.Stored + unit - 1) / unit * unit}
 	return p, p.n > 0 && p.pos+p.n <= size
 }
 
