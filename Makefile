@@ -23,7 +23,7 @@ DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build install check test fuzz bench corpus e2e layers judges growth demo clean FORCE
+.PHONY: help build install check test fuzz bench corpus e2e layers judges growth matrix demo clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-11s %s\n", $$1, $$2 }'
@@ -97,6 +97,9 @@ e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kerne
 
 layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounted by the kernel, against an independent reading of their tars (root; minutes)
 	LAMINA_CI=1 LAMINA_LAYERS=$(CACHE)/corpus $(GO) test -count=1 -v -timeout 60m -run LargeLayers ./test/e2e
+
+matrix: build $(CACHE)/judges/bin/mkfs.erofs ## compressed images, every algorithm x level x pcluster size x feature set, by us and by mkfs.erofs (root; an hour)
+	LAMINA_CI=1 LAMINA_MATRIX=1 $(GO) test -count=1 -v -timeout 180m -run CompressionMatrix ./test/e2e
 
 containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry ## the tests with real daemons, against every version of containerd that we support (root; minutes)
 	tools/install-debs.sh $(TEST_DEBS)
