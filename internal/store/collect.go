@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,14 +215,14 @@ func (c *collection) files(ctx context.Context) error {
 	var errs []error
 	for part := range slices.Chunk(files, batch) {
 		errs = append(errs, c.Update(ctx, func(_ context.Context, tx *Tx) error {
-			return errors.Join(c.trashFiles(tx, part, trash.path), errNoChange)
+			return cmp.Or(c.trashFiles(tx, part, trash.path), errNoChange)
 		}))
 	}
 	for len(dirs) > 0 && ctx.Err() == nil {
 		done := len(dirs) // unless the transaction says otherwise: then all of them go with the next Collect
 		errs = append(errs, c.Update(ctx, func(ctx context.Context, _ *Tx) (err error) {
 			done, err = c.trashSnapshots(ctx, dirs, trash.path)
-			return errors.Join(err, errNoChange)
+			return cmp.Or(err, errNoChange) // not both: what is joined to errNoChange is not told
 		}))
 		dirs = dirs[done:]
 	}

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -168,5 +170,33 @@ func TestDirectoryOfAFailedTransactionIsReplaced(t *testing.T) {
 	}
 	if len(ids) != 1 {
 		t.Errorf("ids %v: the test tests nothing", ids)
+	}
+}
+
+// What cannot be moved away is told, and goes with the next Collect.
+func TestCollectTellsWhatItCannotRemove(t *testing.T) {
+	for name, make := range map[string]func(s *Store) string{
+		"a file of nobody": func(s *Store) string {
+			path := s.image(keyOf("stray"))
+			check(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			check(t, os.WriteFile(path, []byte("123"), 0o600))
+			return path
+		},
+		"the directory of a snapshot of nobody": func(s *Store) string {
+			check(t, os.Mkdir(s.Snapshot("4711"), 0o700))
+			return s.Snapshot("4711")
+		},
+	} {
+		s := newStore(t)
+		path := make(s)
+		s.files = &failing{err: syscall.EROFS, only: "rename"}
+		if f, err := s.Collect(t.Context()); !errors.Is(err, syscall.EROFS) || f != (Freed{}) {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+		s.files = system{}
+		f := must(s.Collect(t.Context()))(t)
+		if _, err := os.Lstat(path); !os.IsNotExist(err) || f.Files+f.Snapshots != 1 {
+			t.Errorf("%s, again: %+v, %v", name, f, err)
+		}
 	}
 }
