@@ -23,8 +23,9 @@ const maxRebuilds = 4
 
 // Rebuild makes the blob of a layer again that is lost or damaged, from what the content store has of the layer, and
 // heals every snapshot that refers to it. The digest of what is read is compared with the key, so it does not matter
-// how the content was found. After nil the blob is durable and there, whoever made it: of calls for one key at the
-// same time one works. It ends with ctx. Without content it is an ErrNotFound that says what the user can do.
+// how the content was found. After nil the blob is durable and there, whoever made it, or no snapshot refers to it any
+// more: of calls for one key at the same time one works. It ends with ctx. Without content it is an ErrNotFound that
+// says what the user can do.
 func (d *Differ) Rebuild(ctx context.Context, k store.Key) error {
 	if err := d.rebuild(ctx, k); err != nil {
 		return fmt.Errorf("differ: rebuild of blob %s: %w", k, err)
@@ -54,8 +55,8 @@ func (d *Differ) rebuild(ctx context.Context, k store.Key) error {
 	}); err != nil {
 		return err
 	}
-	if len(users) == 0 {
-		return fmt.Errorf("no snapshot refers to it any more: %w", errdefs.ErrNotFound)
+	if len(users) == 0 { // who was here before has given them another blob, or they were removed
+		return nil
 	}
 	return d.remakeAny(ctx, k, users[0])
 }
