@@ -49,16 +49,28 @@ func CheckGuest(ctx context.Context, image string) error {
 	if err != nil {
 		return fmt.Errorf("mount: image %s was written by a guest and has to be checked: %w", image, err)
 	}
+	var said tail
 	cmd := exec.CommandContext(ctx, program, "-f", "-p", image)
-	cmd.Env = []string{"LC_ALL=C"}
-	out, err := cmd.CombinedOutput()
+	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"LC_ALL=C"}, &said, &said
+	err = cmd.Run()
 	const mended = 1 // e2fsck(8): errors corrected
 	if exit := (*exec.ExitError)(nil); err == nil || errors.As(err, &exit) && exit.ExitCode() == mended {
 		return nil
 	}
-	const said = 512 // bytes of what it wrote, the end of it
-	out = bytes.TrimSpace(out[max(0, len(out)-said):])
-	return fmt.Errorf("mount: image %s was written by a guest and is damaged: e2fsck: %w: %q", image, errors.Join(err, ctx.Err()), out)
+	return fmt.Errorf("mount: image %s was written by a guest and is damaged: e2fsck: %w: %q", image, errors.Join(err, ctx.Err()), bytes.TrimSpace(said))
+}
+
+// tail is the end of what is written to it, at most maxTail bytes: e2fsck has a line for each inode that it mends, and
+// the guest decides how many that are.
+type tail []byte
+
+const maxTail = 512
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	all := append(*t, b[max(0, len(b)-maxTail):]...)
+	*t = append((*t)[:0], all[max(0, len(all)-maxTail):]...)
+	return len(b), nil
 }
 
 // copyImage copies an image to a new file beside it: by sharing its blocks, or else its data, and not its holes.

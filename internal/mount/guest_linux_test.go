@@ -80,6 +80,25 @@ func TestCraftedGuestImageIsRefused(t *testing.T) {
 	}
 }
 
+// What a program says about an image of a guest is not kept, but for its end.
+func TestTheEndIsKeptOfWhatIsSaid(t *testing.T) {
+	var kept tail
+	var all string
+	for _, n := range []int{0, 1, 300, 300, 5, maxTail, maxTail + 1, 3 * maxTail, 2} {
+		text := strings.Repeat(string(rune('a'+n%26)), n)
+		all += text
+		if got, err := kept.Write([]byte(text)); got != n || err != nil {
+			t.Fatalf("%d bytes: %d, %v", n, got, err)
+		}
+		if want := all[max(0, len(all)-maxTail):]; string(kept) != want {
+			t.Errorf("after %d bytes: %q, not %q", len(all), kept, want)
+		}
+		if cap(kept) > 4*maxTail {
+			t.Errorf("after %d bytes: room for %d", len(all), cap(kept))
+		}
+	}
+}
+
 // guestImage makes an image with a file in it, whose journal is not empty.
 func guestImage(t *testing.T) string {
 	t.Helper()
