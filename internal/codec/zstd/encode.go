@@ -19,7 +19,7 @@ type Options struct {
 }
 
 const (
-	chunk    = 1024 // sequences that are looked at together to see whether a new block pays
+	chunk    = 256 // sequences that are looked at together to see whether a new block pays
 	maxTries = 8    // to find out how many literals fit at the end
 )
 

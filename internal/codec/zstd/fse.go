@@ -3,6 +3,7 @@ package zstd
 import "math/bits"
 
 const (
+	minFSELog     = 5
 	maxFSELog     = 9
 	maxFSESymbols = 53
 )

@@ -1,5 +1,7 @@
 package zstd
 
+import "math/bits"
+
 // The three codes of a sequence, in the order of their tables.
 const (
 	literalLength = iota
@@ -100,7 +102,7 @@ func (e *sequencesEncoder) append(dst []byte, seqs []sequence, codes []coded, co
 	w := bitWriter{dst: append(dst, 0)}
 	var tables [3]*fseTable
 	for i := range tables {
-		tables[i] = e.table(&w, i, n, count[i][:])
+		tables[i] = e.table(&w, i, count[i][:])
 	}
 	w.dst[at] = e.mode[literalLength]<<6 | e.mode[offset]<<4 | e.mode[matchLength]<<2
 	writeSequences(&w, &tables, seqs, codes)
@@ -121,7 +123,7 @@ func (e *sequencesEncoder) commit() {
 }
 
 // table chooses a table for the codes that count counts, and writes it if it has to be.
-func (e *sequencesEncoder) table(w *bitWriter, kind, n int, count []uint32) *fseTable {
+func (e *sequencesEncoder) table(w *bitWriter, kind int, count []uint32) *fseTable {
 	used, top := 0, 0
 	for s, c := range count {
 		if c > 0 {
@@ -151,7 +153,7 @@ func (e *sequencesEncoder) table(w *bitWriter, kind, n int, count []uint32) *fse
 		}
 	} else {
 		start := len(w.dst)
-		if c := e.own(w, kind, n, used, count); c < cost {
+		if c := e.own(w, kind, used, count); c < cost {
 			e.mode[kind] = tableMode
 			return &e.fresh[kind]
 		}
@@ -163,21 +165,31 @@ func (e *sequencesEncoder) table(w *bitWriter, kind, n int, count []uint32) *fse
 	return &predefined[kind]
 }
 
-// own writes a table for the codes and returns what it and they take, in 1/256 bits.
-func (e *sequencesEncoder) own(w *bitWriter, kind, n, used int, count []uint32) int {
-	var norm [maxFSESymbols]int16
+// own writes the best table for the codes and returns what it and they take, in 1/256 bits.
+func (e *sequencesEncoder) own(w *bitWriter, kind, used int, count []uint32) int {
 	limit := uint(maxFSELog)
 	if kind == offset {
 		limit--
 	}
-	log := fseLog(n, used, limit)
-	normalize(norm[:len(count)], count, log)
-	start := len(w.dst)
-	writeNorm(w, norm[:len(count)], log)
+	start, t := len(w.dst), &e.fresh[kind]
+	var best, norm [maxFSESymbols]int16
+	least, bestLog := 1<<62, uint(0)
+	for log := max(uint(bits.Len(uint(used))), minFSELog); log <= limit; log++ {
+		normalize(norm[:len(count)], count, log)
+		writeNorm(w, norm[:len(count)], log)
+		w.pad()
+		t.log, t.norm = log, norm
+		cost, _ := t.cost(count)
+		cost += (len(w.dst) - start) << 11
+		w.dst = w.dst[:start]
+		if cost < least {
+			least, best, bestLog = cost, norm, log
+		}
+	}
+	writeNorm(w, best[:len(count)], bestLog)
 	w.pad()
-	e.fresh[kind].build(norm[:len(count)], log)
-	cost, _ := e.fresh[kind].cost(count)
-	return cost + (len(w.dst)-start)<<11
+	t.build(best[:len(count)], bestLog)
+	return least
 }
 
 // writeSequences writes the last one first. RFC 8878, 3.1.1.3.2.1.2.
