@@ -20,7 +20,7 @@ type Options struct {
 
 const (
 	chunk    = 256 // sequences that are looked at together to see whether a new block pays
-	maxTries = 8    // to find out how many literals fit at the end
+	maxTries = 8   // to find out how many literals fit at the end
 )
 
 // Encoder makes frames of a bounded length. It is the scratch of one goroutine; what it returns depends on its

@@ -128,13 +128,13 @@ func checkFitDst(t testing.TB, e *Encoder, size int, src []byte) (written, consu
 }
 
 func TestFitDstRoundTrip(t *testing.T) {
-	for name, data := range samples(100000) {
-		for _, o := range []Options{{1, 15}, {3, 10}, {3, 17}, {7, 20}, {9, 15}, {16, 17}, {22, 13}} {
+	for name, data := range samples(60000) {
+		for _, o := range []Options{{1, 15}, {3, 10}, {3, 17}, {7, 20}, {9, 15}, {16, 17}, {20, 13}} {
 			if testing.Short() && o.WindowLog != 15 {
 				continue
 			}
 			e := newEncoder(t, o)
-			for _, size := range []int{0, 20, 100, 1000, 4096, 20000} {
+			for _, size := range []int{0, 20, 1000, 4096, 20000} {
 				w, c := checkFitDst(t, e, size, data)
 				if c < len(data) && c > 0 && len(data)-c > 10 && w < size-size/100-24 && name != "zeros" && name[:2] != "di" {
 					t.Errorf("%s, %+v: %d of %d bytes are used", name, o, w, size)
