@@ -95,21 +95,46 @@ func (t *transfer) layer(ctx context.Context, i int, l layer) (string, error) {
 	if there, err := t.hold(ctx, l); err != nil || there {
 		return "there", err
 	}
-	_, err = t.content.Info(t.named(ctx), l.desc.Digest)
-	if err == nil {
-		if err = t.fromDisk(ctx, i, l); err == nil {
-			return "converted", nil
+	switch _, err := t.content.Info(t.named(ctx), l.desc.Digest); {
+	case err == nil:
+		err := t.fromDisk(ctx, i, l)
+		if err == nil || !t.isSpoilt(ctx, l.desc, err) {
+			return "converted", err
 		}
-		if errdefs.IsNotFound(err) { // the record is here, the file is lost
-			if err := t.content.Delete(t.named(ctx), l.desc.Digest); err != nil {
-				return "", err
-			}
+		if err := t.forget(ctx, l.desc); err != nil {
+			return "", err
 		}
+	case !errdefs.IsNotFound(err):
+		return "", err
 	}
-	if errdefs.IsNotFound(err) {
-		return "fetched", t.fromSource(ctx, i, l)
+	return "fetched", t.fromSource(ctx, i, l)
+}
+
+// isSpoilt tells whether a layer that the content store has could not be converted, with why as the reason, because its
+// file is lost, or has not the bytes any more that it had. A native layer and its blob are one file, and damaged together.
+func (t *transfer) isSpoilt(ctx context.Context, d v1.Descriptor, why error) bool {
+	if errdefs.IsNotFound(why) {
+		return true
 	}
-	return "", err
+	if !isBadLayer(why) {
+		return false
+	}
+	r, err := t.fromContent(ctx, d)
+	if err != nil {
+		return errdefs.IsNotFound(err)
+	}
+	defer func() { _ = r.Close() }() // only read
+	v := d.Digest.Verifier()
+	_, err = io.Copy(v, &cancelled{ctx, r})
+	return err == nil && !v.Verified()
+}
+
+// forget removes a layer from the content store: its file first, which the records would take for the layer that comes.
+func (t *transfer) forget(ctx context.Context, d v1.Descriptor) error {
+	if err := t.files.Delete(ctx, d.Digest); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return t.content.Delete(t.named(ctx), d.Digest)
 }
 
 // busy waits until no other process makes the blob of a layer.
