@@ -30,6 +30,7 @@ const (
 	DeviceCount
 	DeviceLength
 	DeviceAbsent
+	DeviceDigest
 	InodeRange
 	InodeMetabox
 	InodeFormat
@@ -126,6 +127,7 @@ var codeTable = [codeCount]codeRow{
 	DeviceCount:      {"device-count", Error, "not as many devices given as the image has: the mount fails"},
 	DeviceLength:     {"device-length", Warning, "a device shorter than its slot says"},
 	DeviceAbsent:     {"device-absent", Note, "a device was not given, so its data was not checked"},
+	DeviceDigest:     {"device-digest", Error, "a device is not the file whose digest is in its slot"},
 	InodeRange:       {"inode-range", Error, "an inode outside of the image"},
 	InodeMetabox:     {"inode-metabox", Error, "an inode in a metabox that the image lacks"},
 	InodeFormat:      {"inode-format", Error, "an unknown layout or format bit: EOPNOTSUPP"},
@@ -174,7 +176,7 @@ var codeTable = [codeCount]codeRow{
 	FragmentRange:    {"fragment-range", Error, "a fragment outside of the packed inode, or without one"},
 	OverlapMeta:      {"overlap-meta", Error, "two structures of metadata share bytes"},
 	OverlapDataMeta:  {"overlap-data-meta", Error, "file data and metadata share bytes"},
-	OverlapData:      {"overlap-data", Warning, "data ranges of files overlap without being equal"},
+	OverlapData:      {"overlap-data", Warning, "data ranges of files in the image overlap without being equal"},
 	SpaceUnreachable: {"space-unreachable", Note, "blocks that belong to nothing and are not zero"},
 	SpacePadding:     {"space-padding", Note, "bytes between structures are not zero"},
 }

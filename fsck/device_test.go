@@ -2,6 +2,8 @@ package fsck
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"testing"
 
 	"github.com/laminafs/lamina/internal/disk"
@@ -42,6 +44,14 @@ var deviceMutations = []deviceMutation{
 	{"device cut", func(_ *edit, blob []byte) []Device { return []Device{device(blob[:len(blob)-4096])} }, []Code{DeviceLength, DataRange}},
 	{"device cut in a block", func(_ *edit, blob []byte) []Device { return []Device{device(blob[:len(blob)-1])} },
 		[]Code{DeviceLength, DataShortBlock}},
+	{"another device than the slot has the digest of", func(e *edit, blob []byte) []Device {
+		copy(e.b[slot(e):], fmt.Sprintf("%x", sha256.Sum256(append(bytes.Clone(blob), 0))))
+		return []Device{device(blob)}
+	}, []Code{DeviceDigest}},
+	{"the device that the slot has the digest of", func(e *edit, blob []byte) []Device {
+		copy(e.b[slot(e):], fmt.Sprintf("%x", sha256.Sum256(blob)))
+		return []Device{device(blob)}
+	}, nil},
 	{"slot says less", func(e *edit, blob []byte) []Device {
 		e.put32(slot(e)+0x40, 1)
 		return []Device{device(blob)}

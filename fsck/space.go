@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 
@@ -36,12 +37,33 @@ func (c *checker) conflicts(device int) conflicts {
 		meta:     c.clashes[device],
 		dataMeta: some(shared(data.union(), c.metaSpans(device))),
 	}
-	if !data.joined {
-		k.data = some(data.clashes())
+	if !data.joined && device != 0 { // parts of a base, by no means cut alike
+		k.data = nil
+	} else if !data.joined {
+		k.data = some(before(data.clashes(), c.ownEnd()))
 	}
 	slices.SortFunc(k.meta, func(a, b span) int { return compareRuns(run{start: a.lo, end: a.hi}, run{start: b.lo, end: b.hi}) })
 	k.meta = some(joined(seq(k.meta), func(func(lo, hi int64) bool) {}))
 	return k
+}
+
+// ownEnd returns where the image itself ends in its file, and devices may follow.
+func (c *checker) ownEnd() int64 {
+	if c.sb == nil || c.im == nil || !c.im.Flat || c.sb.Blocks() == 0 || c.sb.Blocks() > math.MaxInt64>>c.bits {
+		return math.MaxInt64
+	}
+	return int64(c.sb.Blocks()) << c.bits
+}
+
+// before yields the spans that begin before an offset.
+func before(s spans, off int64) spans {
+	return func(yield func(lo, hi int64) bool) {
+		for lo, hi := range s {
+			if lo >= off || !yield(lo, hi) {
+				return
+			}
+		}
+	}
 }
 
 // findOwners reports who has a part in each conflict. Claims do not keep their owner, so a second walk
@@ -136,6 +158,7 @@ func (c *checker) finish() {
 	if c.o.ReadData {
 		for i := range c.space {
 			c.readData(i)
+			c.deviceDigest(i)
 		}
 	}
 	c.observe(PhaseSpace)

@@ -298,9 +298,10 @@ func (e *emitter) chunkIndex(p *place) {
 		for next < r.first {
 			put(disk.HoleIndex())
 		}
+		device := e.w.deviceID(r.device)
 		for k := range r.count {
 			block := r.block + k<<p.chunk.bits
-			put(disk.ChunkIndex{StartHi: uint16(block >> 32), StartLo: uint32(block), DeviceID: r.device})
+			put(disk.ChunkIndex{StartHi: uint16(block >> 32), StartLo: uint32(block), DeviceID: device})
 		}
 	}
 	for next < count {

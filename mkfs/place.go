@@ -71,6 +71,8 @@ func (w *Writer) put(f tree.File, r io.Reader) (*place, error) {
 		return w.comp.put(&f, r)
 	case f.Data != nil || w.o.ChunkSize != 0:
 		return w.putChunks(f, r)
+	case w.bases != nil && f.Size >= basedLeast:
+		return w.bases.put(f, r)
 	}
 	return w.putFlat(f.Size, r)
 }
@@ -252,7 +254,11 @@ func (p *place) readSome(b []byte, off int64) (int, error) {
 		runs, at := p.chunk.runs, off/size
 		k := sort.Search(len(runs), func(k int) bool { return runs[k].first+runs[k].count > at })
 		if k < len(runs) && runs[k].first <= at {
-			return w.data.readAt(b, runs[k].block<<w.bits+(at-runs[k].first)*size+off%size)
+			pos := runs[k].block<<w.bits + (at-runs[k].first)*size + off%size
+			if d := runs[k].device; w.bases != nil && d > 0 {
+				return w.o.Bases.list[d-1].Data.ReadAt(b, pos)
+			}
+			return w.data.readAt(b, pos)
 		}
 		clear(b)
 		return len(b), nil

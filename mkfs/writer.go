@@ -38,6 +38,7 @@ type Writer struct {
 	header int64 // length of what is before the data
 
 	comp    *compressor // nil: nothing is compressed
+	bases   *based      // nil: all data is in the image
 	tails   tails
 	slab    []place
 	scratch []byte // a block
@@ -45,6 +46,7 @@ type Writer struct {
 	files   map[dedupeKey][]*place
 	pieces  map[dedupeKey][]int64
 	saved   int64 // bytes not stored twice
+	based   int64 // bytes referred to in bases
 	sparse  int64 // declared cost of sparse files beyond their data, see allowSparse
 	copied  int64 // bytes of data that came, equal ones included
 	filled  int64 // zeros written between them
@@ -68,6 +70,8 @@ type Summary struct {
 	Data           int64    // of it, file data in blocks
 	Metadata       int64    // of it, everything from the first inode on
 	Saved          int64    // bytes not stored because equal ones were there
+	Based          int64    // bytes not stored because bases have them
+	Bases          []int    // the bases that became extra devices, by their numbers in Options.Bases from 0
 	Inodes         int64    // number of inodes
 	Dropped        int      // xattrs left out because EROFS has no such namespace
 	UUID           [16]byte // as stored
@@ -84,6 +88,9 @@ func New(f File, o Options) (*Writer, error) {
 	}
 	if o.DataDevice != nil {
 		w.slots = []deviceSlot{{}}
+	}
+	if o.Bases != nil {
+		w.slots = make([]deviceSlot, o.Bases.Len())
 	}
 	w.start()
 	return w, nil
@@ -114,6 +121,9 @@ func (w *Writer) start() {
 	}
 	if w.o.Compression != nil {
 		w.comp = newCompressor(w)
+	}
+	if w.o.Bases != nil {
+		w.bases = newBased(w)
 	}
 }
 
@@ -152,6 +162,9 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 			return Summary{}, err
 		}
 	}
+	if w.bases != nil {
+		w.bases.devices()
+	}
 	base := w.meta.pos()
 	p, err := w.plan(t, base)
 	if err != nil {
@@ -179,6 +192,9 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		if err := w.o.DataDevice.Truncate(sum.DataDeviceSize); err != nil {
 			return Summary{}, err
 		}
+	}
+	if w.bases != nil {
+		sum.Based, sum.Bases = w.based, w.bases.numbers()
 	}
 	if w.o.Observe != nil {
 		w.o.Observe(w.progress)

@@ -21,6 +21,7 @@ type buildJob struct {
 	output  string
 	blob    string   // second output: file data as device 1
 	devices []string // of an EROFS image as input
+	bases   []string // files whose blocks the image may refer to
 	options convert.Options
 
 	index  bool   // make a tar index
@@ -43,6 +44,7 @@ type buildResult struct {
 	convert.Result
 	kind     sourceKind
 	warnings int
+	bases    []baseUse
 }
 
 const buildLong = `Convert a layer or a directory into an EROFS image.
@@ -100,6 +102,7 @@ func newBuild(e *env) *cobra.Command {
 	fs.StringArrayVar(&exclude, "exclude", nil, "leave out this path of a directory and what is below it (repeatable)")
 	fs.BoolVar(&job.oneFileSystem, "one-file-system", false, "leave out what is mounted in a directory")
 	fs.StringVar(&job.diffID, "diff-id", "", "fail unless the uncompressed tar has this digest")
+	registerBases(fs, &job)
 	flags.register(fs)
 	fs.BoolVar(&asJSON, "json", false, "print a summary as JSON")
 	fs.BoolVarP(&quiet, "quiet", "q", false, "print neither summary nor warnings")
@@ -162,9 +165,15 @@ type nowhere struct{ mkfs.File }
 
 // build converts and commits the outputs; after an error there are none.
 func (e *env) build(j *buildJob) (r buildResult, err error) {
-	if err := apart([]string{j.output, j.blob, j.tarOut}, append([]string{j.input}, j.devices...)); err != nil {
+	inputs := slices.Concat([]string{j.input}, j.devices, j.bases)
+	if err := apart([]string{j.output, j.blob, j.tarOut}, inputs); err != nil {
 		return r, err
 	}
+	bases, err := e.openBases(j)
+	if err != nil {
+		return r, err
+	}
+	defer bases.close()
 	src, err := e.openSource(j.input)
 	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(ociKinds, func(k string) bool { return strings.HasPrefix(j.input, k) }) {
 		return r, usagef("%s: is an OCI image: lamina merge makes one EROFS image of it, lamina run runs it", j.input)
@@ -219,6 +228,7 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", j.input, src.unknown(err))
 	}
+	r.bases = bases.used(&r.Summary)
 	for i := range outs { // the image last: it needs the others
 		if err := outs[len(outs)-1-i].Commit(); err != nil {
 			return r, err

@@ -6,12 +6,16 @@ import (
 
 // buildSummary is the JSON of build.
 type buildSummary struct {
-	Output      string `json:"output"`
-	Size        int64  `json:"size"`
-	Data        int64  `json:"data"`
-	Metadata    int64  `json:"metadata"`
-	Saved       int64  `json:"saved,omitempty"`
-	DeviceSize  int64  `json:"deviceSize,omitempty"`
+	Output     string `json:"output"`
+	Size       int64  `json:"size"`
+	Data       int64  `json:"data"`
+	Metadata   int64  `json:"metadata"`
+	Saved      int64  `json:"saved,omitempty"`
+	Based      int64  `json:"based,omitempty"`
+	DeviceSize int64  `json:"deviceSize,omitempty"`
+
+	Bases []baseUse `json:"bases,omitempty"`
+
 	BlockSize   int    `json:"blockSize"`
 	Inodes      int64  `json:"inodes"`
 	UUID        string `json:"uuid"`
@@ -26,7 +30,7 @@ type buildSummary struct {
 
 func (e *env) printBuild(j *buildJob, r buildResult, asJSON bool) error {
 	s := buildSummary{
-		Output: j.output, Size: r.Size, Data: r.Data, Metadata: r.Metadata, Saved: r.Saved, DeviceSize: r.DataDeviceSize,
+		Output: j.output, Size: r.Size, Data: r.Data, Metadata: r.Metadata, Saved: r.Saved, Based: r.Based, Bases: r.bases, DeviceSize: r.DataDeviceSize,
 		BlockSize: r.BlockSize, Inodes: r.Inodes, UUID: formatUUID(r.UUID),
 		Warnings: r.warnings, Dropped: r.Dropped,
 	}
@@ -41,9 +45,15 @@ func (e *env) printBuild(j *buildJob, r buildResult, asJSON bool) error {
 	if s.Saved > 0 {
 		fmt.Fprintf(e.stdout, ", %s stored once", bytesText(s.Saved))
 	}
+	if s.Based > 0 {
+		fmt.Fprintf(e.stdout, ", %s in bases", bytesText(s.Based))
+	}
 	if s.DiffID != "" {
 		fmt.Fprintf(e.stdout, ", diffID %s", s.DiffID)
 	}
 	fmt.Fprintln(e.stdout)
+	for i, b := range s.Bases {
+		fmt.Fprintf(e.stdout, "  device %d: %s (%s)\n", i+1, b.Path, b.Digest)
+	}
 	return nil
 }

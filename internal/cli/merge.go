@@ -69,6 +69,7 @@ func newMerge(e *env) *cobra.Command {
 	fs.SortFlags = false
 	fs.StringVarP(&job.output, "output", "o", "", "image to write (required; - is stdout)")
 	fs.BoolVar(&squash, "squash", false, "keep whiteouts and opaque marks: the result is a layer itself")
+	registerBases(fs, &job)
 	flags.register(fs)
 	fs.BoolVar(&asJSON, "json", false, "print a summary as JSON")
 	fs.BoolVarP(&quiet, "quiet", "q", false, "do not print the summary")
@@ -78,9 +79,14 @@ func newMerge(e *env) *cobra.Command {
 
 // merge reads the layers, merges their trees and copies the data that is left.
 func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, err error) {
-	if err := apart([]string{j.output}, layerFiles(layers)); err != nil {
+	if err := apart([]string{j.output}, append(layerFiles(layers), j.bases...)); err != nil {
 		return r, err
 	}
+	bases, err := e.openBases(j)
+	if err != nil {
+		return r, err
+	}
+	defer bases.close()
 	p, err := e.startProgress(j.progress, "merging", -1)
 	if err != nil {
 		return r, err
@@ -116,6 +122,7 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 	if err := convert.ReadBack(out.File.File); err != nil { // before it gets its name
 		return r, err
 	}
+	r.bases = bases.used(&r.Summary)
 	return r, out.Commit()
 }
 
