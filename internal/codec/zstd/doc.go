@@ -1,2 +1,26 @@
-// Package zstd decodes Zstandard frames, RFC 8878, of a known length, and encodes as much as fits into one.
+// Package zstd reads and writes Zstandard frames, RFC 8878, of a bounded length: Decode gives the first bytes of
+// one, of a number that the caller knows; an Encoder puts as much as fits into one.
+//
+// A frame, as the Encoder makes it:
+//
+//	0        magic 28 B5 2F FD
+//	4        flags: bits 6-7 size of the length, bit 5 no window byte (the window is the content)
+//	         [window: bits 3-7 its logarithm less 10; only if the content is longer than the window]
+//	         length of the content, 1, 2 (less 256) or 4 bytes
+//	         blocks, each:
+//	           24 bits  bit 0 last block; bits 1-2 type: 0 as it is, 1 one byte, 2 compressed; bits 3-23 length
+//	           literals section: how many, as they are, one byte, or in a Huffman code that is described here
+//	                    or is the one of the block before; four streams, read backwards
+//	           sequences section: how many, three tables of finite state entropy (literal lengths, distances,
+//	                    match lengths), each predefined, described, that of the block before or a single symbol;
+//	                    and one stream, read backwards
+//
+// There is no checksum, no dictionary and one frame. A block has up to 128 KiB of content, and no more than the
+// window.
+//
+// How the Encoder works: a parser makes sequences, some at a time; they become part of the block, or of the
+// next one if two blocks are estimated to be shorter; and when the estimate gets to what is left, blocks are really
+// encoded, with more sequences and with fewer, until the most are found that fit. So it parses once, where
+// compressing prefixes of the source over and over would do it many times. Estimates are corrected by what
+// encoding says, which also is all that counts for the result.
 package zstd
