@@ -35,7 +35,7 @@ const maxLinks = 40
 // through Open.
 const MaxReadFile = 1 << 30
 
-// Open implements fs.FS. The file is also an io.ReaderAt and io.Seeker, or an fs.ReadDirFile. Devices,
+// Open implements fs.FS. The file is also an io.ReaderAt, io.Seeker and io.WriterTo, or an fs.ReadDirFile. Devices,
 // fifos and sockets are empty.
 func (im *Image) Open(name string) (fs.File, error) {
 	i, err := im.resolve("open", name, true)
@@ -255,6 +255,30 @@ func (f *file) readAt(op string, p []byte, off int64) (int, error) {
 		err = f.fail(op, err)
 	}
 	return n, err
+}
+
+// copyStep is how much of a file is in memory when it is copied: enough to decode on all processors.
+const copyStep = 1 << 20
+
+// WriteTo implements io.WriterTo, which io.Copy prefers.
+func (f *file) WriteTo(w io.Writer) (int64, error) {
+	start := f.off
+	buf := make([]byte, min(copyStep, max(1, f.i.Size-start)))
+	for {
+		n, err := f.Read(buf)
+		if n > 0 {
+			if k, err := w.Write(buf[:n]); err != nil {
+				f.off += int64(k - n)
+				return f.off - start, err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return f.off - start, nil
+		case err != nil:
+			return f.off - start, err
+		}
+	}
 }
 
 // Seek implements io.Seeker.

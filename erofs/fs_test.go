@@ -157,3 +157,42 @@ func TestImagesAreReadConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// limited fails once it has taken n bytes.
+type limited struct {
+	bytes.Buffer
+	n int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if n := l.n - l.Len(); len(p) > n {
+		_, _ = l.Buffer.Write(p[:n]) // never fails
+		return n, io.ErrShortWrite
+	}
+	return l.Buffer.Write(p)
+}
+
+func TestFilesAreCopiedFromWhereTheyAre(t *testing.T) {
+	for _, name := range compressedImages {
+		im := open(t, bytes.NewReader(golden(t, name)))
+		want, err := im.ReadFile("dir/mixed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := im.Open("dir/mixed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, f, 3000); err != nil {
+			t.Fatal(err)
+		}
+		first := &limited{n: 5000}
+		if n, err := io.Copy(first, f); n != 5000 || !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("%s: copied %d bytes, %v", name, n, err)
+		}
+		var rest bytes.Buffer
+		if n, err := io.Copy(&rest, f); err != nil || n != int64(len(want)-8000) || first.String()+rest.String() != string(want[3000:]) {
+			t.Errorf("%s: copied %d bytes, %v, or other ones than ReadFile has", name, n, err)
+		}
+	}
+}

@@ -47,6 +47,15 @@ func (e *env) copyFile(i *erofs.Inode) error {
 	if !i.IsRegular() {
 		return fmt.Errorf("is a %s, not a regular file", typeNames[i.Mode&0o170000])
 	}
-	_, err := io.Copy(e.stdout, e.reader(io.NewSectionReader(i.Content(), 0, i.Size)))
+	return e.copyContent(e.stdout, i)
+}
+
+// copyStep is how much of a file is read at once: enough to decode it on all processors.
+const copyStep = 1 << 20
+
+// copyContent writes the data of an inode.
+func (e *env) copyContent(w io.Writer, i *erofs.Inode) error {
+	r := e.reader(io.NewSectionReader(i.Content(), 0, i.Size))
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, min(copyStep, max(1, i.Size))))
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -222,8 +221,7 @@ func (f *dumpFront) showInode(e *env) error {
 		if !i.IsRegular() && !i.IsSymlink() {
 			return fmt.Errorf("%s: is not a file", printable(path))
 		}
-		_, err := io.Copy(f.out, e.reader(io.NewSectionReader(i.Content(), 0, i.Size)))
-		return err
+		return e.copyContent(f.out, i)
 	}
 	head, xattrs := i.MetaSize()
 	fmt.Fprintf(f.out, "Path : %s\n", printable(path))
