@@ -69,7 +69,7 @@ func (p *pack) backOfLast() uint16 {
 	if _, counted := disk.BlockCount(before.Lo); counted {
 		return 2
 	}
-	return before.Lo + 1
+	return min(before.Lo+1, disk.LclusterMaxDelta) // one more would be a block count
 }
 
 // ahead returns the distance from entry i, which is no head, to the head behind.

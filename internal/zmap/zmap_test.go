@@ -273,6 +273,26 @@ func TestAllIndexesGiveTheExtents(t *testing.T) {
 	}
 }
 
+// Distances end at LclusterMaxDelta: behind so many lclusters, an entry leads to one before it.
+func TestExtentLongerThanADistanceIsFoundFromEveryLcluster(t *testing.T) {
+	for _, advise := range []disk.Advise{0, disk.AdviseBigPcluster1 | disk.AdviseBigPcluster2} {
+		m := &model{size: 3000 << testBits, advise: advise}
+		m.extents = []Extent{{Len: m.size, Pos: 7 << testBits, PLen: 1 << testBits, Kind: Compressed}}
+		for name, encode := range map[string]func() (meta, disk.Layout){
+			"full": m.full, "compact 4": func() (meta, disk.Layout) { return m.compact(false) }, "compact 2": func() (meta, disk.Layout) { return m.compact(true) },
+		} {
+			b, l := encode()
+			z := openMeta(t, b, l, m.size)
+			for lcn := range int64(3000) {
+				if e, err := z.At(lcn << testBits); err != nil || e != m.extents[0] {
+					t.Fatalf("%s, advise %#x, lcluster %d: %+v, %v", name, advise, lcn, e, err)
+				}
+			}
+			z.Check(func(err error) bool { t.Errorf("%s, advise %#x: %v", name, advise, err); return false })
+		}
+	}
+}
+
 func TestRecordsOfOneLclusterEach(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for _, r := range []int{disk.Extent4Size, disk.Extent8Size} {
