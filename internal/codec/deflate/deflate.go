@@ -1,9 +1,3 @@
-// Package deflate decodes gzip, RFC 1952, and the DEFLATE data in it, RFC 1951.
-//
-// It is about twice as fast as compress/gzip. What makes the difference: it decodes into the buffers of the
-// caller, where the last 32 KiB of history are kept too, so nothing is copied afterwards; the bit
-// buffer is filled by eight bytes at a time; tables have the base and the extra bits of lengths and
-// distances ready; and matches are copied by 16 bytes, beyond their end.
 package deflate
 
 import (
