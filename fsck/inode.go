@@ -38,7 +38,7 @@ func (c *checker) inode(nid uint64) (in image.Inode, ok bool) {
 	if err != nil {
 		return in, false
 	}
-	c.rep.Stats.countInode(&in)
+	c.rep.Stats.countInode(&in, c.where.dir >= 0)
 	c.body(&in)
 	return in, true
 }

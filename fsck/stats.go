@@ -35,7 +35,7 @@ type Stats struct {
 	WithXattrs  uint64 `json:"inodesWithXattrs"`
 	SharedXattr uint64 `json:"sharedXattrs"` // entries in the shared area
 
-	Logical     int64 `json:"logicalBytes"` // sizes of all regular files
+	Logical     int64 `json:"logicalBytes"` // sizes of all regular files that have a name
 	Stored      int64 `json:"storedBytes"`  // their data on all devices, each byte once, without inline tails
 	Saved       int64 `json:"savedBytes"`   // what sharing equal ranges saves
 	Holes       int64 `json:"holeBytes"`
@@ -51,7 +51,8 @@ type Stats struct {
 	Decoded     int64 `json:"decodedBytes"`  // from pclusters, with Options.ReadData
 }
 
-func (s *Stats) countInode(in *image.Inode) {
+// countInode counts an inode; named tells whether it is a file of somebody, not of the file system itself.
+func (s *Stats) countInode(in *image.Inode, named bool) {
 	if in.Format.Extended() {
 		s.Extended++
 	} else {
@@ -63,7 +64,9 @@ func (s *Stats) countInode(in *image.Inode) {
 	switch disk.FileTypeOf(uint32(in.Mode)) {
 	case disk.FileRegular:
 		s.Files++
-		s.Logical = addClamped(s.Logical, in.Size)
+		if named {
+			s.Logical = addClamped(s.Logical, in.Size)
+		}
 	case disk.FileDir:
 		s.Dirs++
 	case disk.FileSymlink:

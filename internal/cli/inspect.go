@@ -215,7 +215,8 @@ func printStats(w io.Writer, s *fsck.Stats) {
 		{"inodes", s.Inodes}, {"files", s.Files}, {"directories", s.Dirs}, {"symbolic links", s.Symlinks},
 		{"devices", s.CharDevs + s.BlockDevs}, {"fifos, sockets", s.Fifos + s.Sockets}, {"hard links", s.HardLinks},
 		{"largest directory", s.LargestDir}, {"depth", uint64(s.Depth)}, {"extended inodes", s.Extended},
-		{"inodes with xattrs", s.WithXattrs}, {"xattrs, shared", s.SharedXattr},
+		{"inodes with xattrs", s.WithXattrs}, {"xattrs, shared", s.SharedXattr}, {"compressed inodes", s.Compressed},
+		{"pclusters", s.Pclusters}, {"fragments", s.Fragments},
 	} {
 		if row.n > 0 {
 			fmt.Fprintf(w, "%s\t%d\n", row.name, row.n)
