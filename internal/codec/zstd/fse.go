@@ -1,6 +1,9 @@
 package zstd
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 const (
 	minFSELog     = 5
@@ -148,7 +151,7 @@ func normalize(norm []int16, count []uint32, log uint) {
 
 // cheapest returns the symbol for which a cell more or less does most good, or least harm.
 func cheapest(norm []int16, count []uint32, by int16) (symbol int) {
-	best := -1 << 62
+	best := math.MinInt
 	for s, n := range count {
 		if n == 0 || norm[s]+by < 1 {
 			continue

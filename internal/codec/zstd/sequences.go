@@ -1,6 +1,9 @@
 package zstd
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // The three codes of a sequence, in the order of their tables.
 const (
@@ -132,7 +135,7 @@ func (e *sequencesEncoder) table(w *bitWriter, kind int, count []uint32) *fseTab
 		}
 	}
 	count = count[:top+1]
-	best, cost := tableMode, 1<<62
+	best, cost := tableMode, math.MaxInt
 	if top < predefined[kind].symbols {
 		if c, ok := predefined[kind].cost(count); ok {
 			best, cost = predefinedMode, c
@@ -173,7 +176,7 @@ func (e *sequencesEncoder) own(w *bitWriter, kind, used int, count []uint32) int
 	}
 	start, t := len(w.dst), &e.fresh[kind]
 	var best, norm [maxFSESymbols]int16
-	least, bestLog := 1<<62, uint(0)
+	least, bestLog := math.MaxInt, uint(0)
 	for log := max(uint(bits.Len(uint(used))), minFSELog); log <= limit; log++ {
 		normalize(norm[:len(count)], count, log)
 		writeNorm(w, norm[:len(count)], log)
