@@ -104,7 +104,8 @@ func (e *emitter) inode(i int, n *tree.Node) error {
 	e.buf = in.append(e.buf[:0], it.shape&extended != 0)
 	if it.icount != 0 {
 		head := len(e.buf)
-		if e.buf, err = e.x.area(e.buf, n.Xattrs, e.sharedBase()); err != nil {
+		list, print := e.w.attributes(n)
+		if e.buf, err = e.x.area(e.buf, list, print, e.sharedBase()); err != nil {
 			return err
 		}
 		if int64(len(e.buf)-head) != disk.XattrAreaSize(it.icount) {

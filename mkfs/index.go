@@ -54,7 +54,7 @@ func NewIndex(f File, o Options) (*IndexWriter, error) {
 	return &IndexWriter{w}, nil
 }
 
-// Put implements tree.Spool. It reads r only for files that it has to copy.
+// Put implements tree.Spool. It reads r only for files that it has to copy or take the fingerprint of.
 func (x *IndexWriter) Put(f tree.File, r io.Reader) (tree.Content, error) {
 	if x.w.err != nil {
 		return nil, x.w.err
@@ -65,6 +65,14 @@ func (x *IndexWriter) Put(f tree.File, r io.Reader) (tree.Content, error) {
 	}
 	p := x.w.newPlace(f.Size)
 	p.chunk = c
+	if x.w.o.Fingerprints && f.Data == nil {
+		r, sum := x.w.prints.of(r)
+		if _, err := io.CopyN(io.Discard, r, f.Size); err != nil {
+			x.w.err = short(err)
+			return nil, x.w.err
+		}
+		p.print = sum()
+	}
 	x.w.count(&f)
 	return p, nil
 }

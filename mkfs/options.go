@@ -61,6 +61,10 @@ type Options struct {
 	XattrShare int
 	// XattrPrefixes are long name prefixes ("trusted.overlay.") that are stored once in the image.
 	XattrPrefixes []string
+	// Fingerprints stores the SHA-256 of each regular file that is not empty and has no declared holes, for
+	// Linux to keep equal files of several images in memory once (mount option inode_share, Linux 7.0). They
+	// are computed while the files stream by.
+	Fingerprints bool
 	// DropXattrs leaves all extended attributes out.
 	DropXattrs bool
 
@@ -170,8 +174,8 @@ func (o *Options) Validate() error {
 	if b := o.Bases; b != nil {
 		b.validate(o, bad)
 	}
-	if len(o.XattrPrefixes) > disk.LongPrefixMax {
-		bad("%d xattr prefixes: more than %d", len(o.XattrPrefixes), disk.LongPrefixMax)
+	if n := len(o.XattrPrefixes); n > disk.LongPrefixMax || n == disk.LongPrefixMax && o.Fingerprints {
+		bad("%d xattr prefixes: more than %d, with that of fingerprints", n, disk.LongPrefixMax)
 	}
 	for _, p := range o.XattrPrefixes {
 		if _, rest, ok := disk.SplitXattr(p); !ok || rest == "" || len(rest) > disk.LongPrefixMaxInfix {

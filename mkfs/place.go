@@ -21,6 +21,7 @@ type place struct {
 	tailN int32   // its length; 0: none
 	chunk *chunks // of a chunk-based file, else nil
 	comp  *mapped // of a compressed file, else nil
+	print *fingerprint
 }
 
 // chunks says where the chunks of a file are.
@@ -64,6 +65,19 @@ func (w *Writer) count(f *tree.File) {
 
 func (w *Writer) put(f tree.File, r io.Reader) (*place, error) {
 	defer w.count(&f)
+	if !w.o.Fingerprints || f.Size == 0 || f.Data != nil {
+		return w.place(f, r)
+	}
+	r, sum := w.prints.of(r)
+	p, err := w.place(f, r)
+	if err == nil {
+		p.print = sum()
+	}
+	return p, err
+}
+
+// place puts a file where the options say.
+func (w *Writer) place(f tree.File, r io.Reader) (*place, error) {
 	switch {
 	case f.Size == 0:
 		return w.newPlace(0), nil

@@ -80,7 +80,7 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 	if w.o.Compression != nil {
 		p.gaps = new(gaps)
 	}
-	p.x.prefixes = parsePrefixes(w.o.XattrPrefixes)
+	p.x.prefixes = w.prefixes()
 	if !w.o.DropXattrs {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
@@ -137,9 +137,9 @@ func (p *planner) inode(i int, n *tree.Node) error {
 		it.shape |= extended
 	}
 	head := p.headSize(it)
-	if len(n.Xattrs) > 0 && !p.w.o.DropXattrs {
-		p.x.countDropped(n.Xattrs)
-		area, err := p.x.area(p.buf[:0], n.Xattrs, 0)
+	if list, print := p.w.attributes(n); len(list) > 0 || print != nil {
+		p.x.countDropped(list)
+		area, err := p.x.area(p.buf[:0], list, print, 0)
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ type Writer struct {
 
 	comp    *compressor // nil: nothing is compressed
 	bases   *based      // nil: all data is in the image
+	prints  fingerprinter
 	tails   tails
 	slab    []place
 	scratch []byte // a block
@@ -284,7 +285,7 @@ func (w *Writer) encodeHeader() []byte {
 			w.slots[i].encode((*[disk.DeviceSize]byte)(b[len(b)-disk.DeviceSize:]), w.uniaddr(i))
 		}
 	}
-	for _, p := range parsePrefixes(w.o.XattrPrefixes) {
+	for _, p := range w.prefixes() {
 		b = p.Append(b)
 	}
 	return b
@@ -360,6 +361,13 @@ func (w *Writer) super(p *plan) disk.Superblock {
 		s.Incompat |= disk.HasXattrPrefixes
 		s.XattrPrefixCount = uint8(n)
 		s.XattrPrefixStart = uint32(w.devicesEnd() / 4)
+		if p.packed || w.o.Fingerprints { // else they would be in it
+			s.Compat |= disk.HasPlainXattrPfx
+		}
+		if w.o.Fingerprints {
+			s.Compat |= disk.HasIshareXattrs
+			s.IshareXattrPrefixID = uint8(n - 1)
+		}
 	}
 	if n := len(w.slots); n > 0 {
 		s.Incompat |= disk.HasDeviceTable

@@ -115,8 +115,8 @@ func (x *xattrs) append(b []byte, a tree.Xattr) []byte {
 	return b
 }
 
-// area appends the inline area of an inode to b: header, shared ids, entries.
-func (x *xattrs) area(b []byte, list []tree.Xattr, base uint32) ([]byte, error) {
+// area appends the inline area of an inode to b: header, shared ids, entries. The ids count from base.
+func (x *xattrs) area(b []byte, list []tree.Xattr, print *fingerprint, base uint32) ([]byte, error) {
 	start := len(b)
 	h := disk.XattrHeader{NameFilter: 1<<32 - 1}
 	b = append(b, make([]byte, disk.XattrHeaderSize)...)
@@ -139,8 +139,12 @@ func (x *xattrs) area(b []byte, list []tree.Xattr, base uint32) ([]byte, error) 
 			inline = append(inline, a)
 		}
 	}
-	if kept == 0 {
+	if kept == 0 && print == nil {
 		return b[:start], nil
+	}
+	if print != nil {
+		h.NameFilter &^= disk.XattrFilterBit(disk.XattrIndexNone, disk.FingerprintName)
+		b = x.appendFingerprint(b, print)
 	}
 	for _, a := range inline {
 		b = x.append(b, a)

@@ -15,7 +15,7 @@ import (
 type imageFlags struct {
 	blockSize, uuid, label, inline, inlineMax, chunkSize, alignLarge, alignSize, mtime, owner, inodes, whiteouts, tempDir string
 
-	dedupe, noXattrs, noChecksum, large, concatenated bool
+	dedupe, fingerprints, noXattrs, noChecksum, large, concatenated bool
 
 	uidMap, gidMap, xattrPrefixes []string
 	xattrShare                    int
@@ -39,6 +39,7 @@ func (f *imageFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.gidMap, "gid-map", nil, "map group ids, FROM:TO:COUNT (repeatable)")
 	fs.IntVar(&f.xattrShare, "xattr-share", 2, "store an extended attribute once if at least N inodes have it (negative: never)")
 	fs.StringArrayVar(&f.xattrPrefixes, "xattr-prefix", nil, "long name prefix stored once, such as trusted.overlay. (repeatable)")
+	fs.BoolVar(&f.fingerprints, "page-cache-sharing", false, "store digests of files, for Linux 7.0 to keep equal files of images in memory once")
 	fs.BoolVar(&f.noXattrs, "no-xattrs", false, "leave extended attributes out")
 	fs.BoolVar(&f.noChecksum, "no-checksum", false, "leave the superblock checksum out")
 	fs.StringVar(&f.inodes, "inodes", "auto", "form of inodes: auto, compact, extended")
@@ -65,6 +66,7 @@ func (f *imageFlags) options() (o convert.Options, err error) {
 	m.LargeAlign = size("align-large", f.alignLarge)
 	m.SizeAlign = size("align-size", f.alignSize)
 	m.Label, m.Dedupe, m.DropXattrs, m.NoChecksum, m.Large = f.label, f.dedupe, f.noXattrs, f.noChecksum, f.large
+	m.Fingerprints = f.fingerprints
 	m.XattrShare, m.XattrPrefixes, m.TempDir = f.xattrShare, f.xattrPrefixes, f.tempDir
 	o.Tar.Concatenated = f.concatenated
 	errs = append(errs,

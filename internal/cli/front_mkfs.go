@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/mkfs"
 	"github.com/laminafs/lamina/tartree"
 	"github.com/laminafs/lamina/tree"
@@ -235,6 +236,13 @@ func (f *mkfsFront) options() []option {
 		}},
 		{long: "quiet", set: flag(&f.quiet, true)},
 		{long: "xattr-prefix", arg: needArg, set: list(&m.XattrPrefixes)},
+		{long: "xattr-inode-digest", arg: mayArg, set: func(v string) error {
+			if v != "" && v != disk.FingerprintName {
+				return errNotOurs
+			}
+			m.Fingerprints = true
+			return nil
+		}},
 		{long: "mount-point", arg: needArg, set: ignored},       // matters to what is refused only
 		{long: "async-queue-limit", arg: needArg, set: ignored}, // the same
 	}...)
@@ -243,7 +251,7 @@ func (f *mkfsFront) options() []option {
 	opts = append(opts, f.compress.options()...)
 	opts = append(opts, refuse(needArg, "m", "dsunit", "file-contexts", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
 	return append(opts, refuse(mayArg, "clean", "incremental", "gzinfo", "hard-dereference", "oci", "unxz", "unlzma",
-		"xattr-inode-digest", "MZ", "zD", "random-pclusterblks", "random-algorithms")...)
+		"MZ", "zD", "random-pclusterblks", "random-algorithms")...)
 }
 
 func (f *mkfsFront) sourceOptions() []option {

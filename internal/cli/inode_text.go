@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,8 @@ type inodeInfo struct {
 	Target jsonBytes `json:"target,omitempty"`
 	Layout string    `json:"layout,omitempty"`
 	Xattrs []xattr   `json:"xattrs,omitempty"`
+
+	Fingerprint string `json:"fingerprint,omitempty"` // for sharing the page cache
 }
 
 type xattr struct {
@@ -50,6 +53,14 @@ func (b jsonBytes) MarshalJSON() ([]byte, error) {
 var typeNames = map[uint32]string{
 	tree.TypeRegular: "file", tree.TypeDir: "directory", tree.TypeSymlink: "symlink", tree.TypeChar: "char device",
 	tree.TypeBlock: "block device", tree.TypeFifo: "fifo", tree.TypeSocket: "socket",
+}
+
+// fingerprintText is the digest in hexadecimal digits, if it is one.
+func fingerprintText(f []byte) string {
+	if kind, sum, ok := bytes.Cut(f, []byte(":")); ok && len(sum) == 32 {
+		return fmt.Sprintf("%s:%x", kind, sum)
+	}
+	return fmt.Sprintf("%x", f)
 }
 
 // describe reads what there is to say about an inode; long adds layout and extended attributes.
@@ -76,6 +87,11 @@ func describe(path string, i *erofs.Inode, long bool) (info inodeInfo, err error
 	list, err := i.Xattrs()
 	for _, x := range list {
 		info.Xattrs = append(info.Xattrs, xattr{jsonBytes(x.Name), jsonBytes(x.Value)})
+	}
+	if err == nil {
+		var f []byte
+		f, err = i.Fingerprint()
+		info.Fingerprint = fingerprintText(f)
 	}
 	return info, err
 }

@@ -68,6 +68,9 @@ func (n *inodeInfo) print(w io.Writer, mode uint32) {
 	fmt.Fprintf(w, "links:  %d\n", n.Nlink)
 	fmt.Fprintf(w, "mtime:  %s UTC\n", timeText(n.Mtime))
 	fmt.Fprintf(w, "layout: %s\n", n.Layout)
+	if n.Fingerprint != "" {
+		fmt.Fprintf(w, "shares: %s\n", n.Fingerprint)
+	}
 	for _, x := range n.Xattrs {
 		fmt.Fprintf(w, "xattr:  %s=%q\n", printable(string(x.Name)), string(x.Value))
 	}

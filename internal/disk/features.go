@@ -53,7 +53,7 @@ var features = []Feature{
 	{HasXattrFilter, 0, "xattr_filter", "6.6", "a filter of xattr names in inodes", true, true},
 	{HasSharedEAInMB, 0, "shared_ea_in_metabox", "6.17", "shared xattrs lie in the metabox", true, false},
 	{HasPlainXattrPfx, 0, "plain_xattr_pfx", "6.17", "long xattr prefixes lie in the image", true, true},
-	{HasIshareXattrs, 0, "ishare_xattrs", "7.0", "fingerprints for sharing the page cache", true, false},
+	{HasIshareXattrs, 0, "ishare_xattrs", "7.0", "fingerprints for sharing the page cache", true, true},
 
 	{0, HasZeroPadding, "lz4_0padding", "5.3", "compressed data is right-aligned", true, false},
 	{0, HasComprCfgs, "compr_cfgs", "5.13", "a record for each compression algorithm", true, false},

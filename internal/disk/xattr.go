@@ -122,6 +122,13 @@ func SplitXattr(name string) (index uint8, rest string, ok bool) {
 	return 0, "", false
 }
 
+// FingerprintName is the long prefix, without a short one, under which mkfs.erofs stores fingerprints of files for
+// sharing the page cache (section 5.6), FingerprintSHA256 what stands before the 32 bytes of the digest.
+const (
+	FingerprintName   = "erofs.fingerprint.v1"
+	FingerprintSHA256 = "sha256:"
+)
+
 const xattrFilterSeed = 0x25BBE08F
 
 // XattrFilterBit returns the bit of the name filter that an attribute clears: its name after the short
