@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ func MountGuest(ctx context.Context, image, dir string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(copied) }() // the loop device holds it
-	if err := CheckGuest(ctx, copied); err != nil {
+	if err := mend(ctx, copied); err != nil {
 		return err
 	}
 	loop, err := attach(copied, loopMode{block: imageBlock})
@@ -36,8 +37,17 @@ func MountGuest(ctx context.Context, image, dir string) error {
 }
 
 // CheckGuest lets e2fsck replay the journal of an ext4 image that nobody has mounted, and mend what it can without a
-// question; an error says what is wrong beyond that.
+// question; an error says what is wrong beyond that. An image that somebody has open for writing is refused: a virtual
+// machine runs on it, whose file system would be changed below it.
 func CheckGuest(ctx context.Context, image string) error {
+	if err := notWritten(ctx, image); err != nil {
+		return err
+	}
+	return mend(ctx, image)
+}
+
+// mend lets e2fsck work on an image that nobody else has.
+func mend(ctx context.Context, image string) error {
 	fstype, err := imageType(image)
 	if err == nil && fstype != "ext4" {
 		err = fmt.Errorf("mount: image %s: %s, not ext4: %w", image, fstype, errors.ErrUnsupported)
@@ -58,6 +68,29 @@ func CheckGuest(ctx context.Context, image string) error {
 		return nil
 	}
 	return fmt.Errorf("mount: image %s was written by a guest and is damaged: e2fsck: %w: %q", image, errors.Join(err, ctx.Err()), bytes.TrimSpace(said))
+}
+
+// notWritten is an error if somebody has a file open for writing, and keeps it so: then there is no lease of it
+// (F_SETLEASE, fcntl(2)). Where a file system has no leases, nobody can tell.
+func notWritten(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("mount: image: %w", err)
+	}
+	defer func() { _ = f.Close() }() // gives the lease up
+	const patience = time.Second     // for programs that are being started, and for what was just closed
+	for end := time.Now().Add(patience); ; {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+		if !errors.Is(err, unix.EAGAIN) {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("mount: image %s: a virtual machine, or another program, has it open for writing: %w", path, unix.EBUSY)
+		}
+		if err := sleep(ctx, maxPause); err != nil {
+			return err
+		}
+	}
 }
 
 // tail is the end of what is written to it, at most maxTail bytes: e2fsck has a line for each inode that it mends, and

@@ -1,7 +1,9 @@
 package mount
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +79,31 @@ func TestCraftedGuestImageIsRefused(t *testing.T) {
 	cancel()
 	if err := MountGuest(ctx, image, dir); err == nil {
 		t.Error("mounted after the context has ended")
+	}
+}
+
+// A machine that runs on an image keeps it as it is.
+func TestGuestImageIsNotMendedBelowAMachine(t *testing.T) {
+	image := guestImage(t)
+	before, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckGuest(t.Context(), image); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("with a machine on it: %v", err)
+	}
+	if after, err := os.ReadFile(image); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the image has changed, %v", err)
+	}
+	if err := machine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckGuest(t.Context(), image); err != nil {
+		t.Errorf("without: %v", err)
 	}
 }
 
