@@ -77,7 +77,7 @@ func (c *checker) object(code Code, device int, off int64, err error) {
 	}
 }
 
-// index checks the entries of an index, and then the extents that they mean.
+// index checks the extents that an index means, and then its entries one by one.
 func (c *checker) index(in *image.Inode, m *zmap.Map, device int) {
 	bad, said := 0, ""
 	report := func(err error) bool {
@@ -91,7 +91,6 @@ func (c *checker) index(in *image.Inode, m *zmap.Map, device int) {
 		}
 		return bad < maxBadChunks
 	}
-	m.Check(report)
 	for e, err := range m.From(0) {
 		if bad >= maxBadChunks || err != nil && !report(err) || c.err != nil {
 			return
@@ -100,6 +99,7 @@ func (c *checker) index(in *image.Inode, m *zmap.Map, device int) {
 			bad++
 		}
 	}
+	m.Check(report)
 }
 
 // encoded checks and claims an extent of a compressed file, and tells whether nothing is wrong with it.
@@ -127,6 +127,10 @@ func (c *checker) encoded(in *image.Inode, device int, z *zmap.Extent) bool {
 		}
 		if c.absent[e.Device] {
 			c.missed.absent++
+			break
+		}
+		if e.Device == 0 && e.Pos < disk.SuperOffset+disk.SuperSize { // mostly the index is a hole of the file
+			c.add(CompressedIndex, in.BodyOff(), e.Pos, "a pcluster on the superblock")
 			break
 		}
 		if c.extent(in, e.Device, e.Pos, z.PLen); c.within(e.Device, e.Pos, z.PLen) {
