@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/errdefs"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/laminafs/lamina/internal/store"
 )
 
 // How long the file of the records stays open: bbolt locks it for as long, and other processes wait.
@@ -32,6 +34,7 @@ type records struct {
 	users  int         // transactions that run
 	idle   *time.Timer // closes db
 	closed bool
+	torn   error // what opening the file panicked with
 }
 
 func newRecords(path string) *records {
@@ -45,7 +48,7 @@ func (r *records) View(fn func(*bolt.Tx) error) error {
 		return err
 	}
 	defer r.release()
-	return db.View(fn)
+	return store.Guarded(r.path, func() error { return db.View(fn) })
 }
 
 // Update runs a transaction that writes. After nil, what it wrote survives a crash.
@@ -55,7 +58,7 @@ func (r *records) Update(fn func(*bolt.Tx) error) error {
 		return err
 	}
 	defer r.release()
-	return db.Update(fn)
+	return store.Guarded(r.path, func() error { return db.Update(fn) })
 }
 
 func (r *records) acquire() (*bolt.DB, error) {
@@ -68,11 +71,24 @@ func (r *records) acquire() (*bolt.DB, error) {
 	if r.closed {
 		return nil, fmt.Errorf("engine: %s: closed: %w", r.path, errdefs.ErrUnavailable)
 	}
+	if r.torn != nil {
+		return nil, r.torn
+	}
 	if r.db != nil && r.users == 0 && time.Since(r.since) > recordsHold {
 		r.shut()
 	}
 	if r.db == nil {
-		db, err := bolt.Open(r.path, 0o600, &bolt.Options{Timeout: recordsWait})
+		var db *bolt.DB
+		opened := false
+		err := store.Guarded(r.path, func() (err error) {
+			db, err = bolt.Open(r.path, 0o600, &bolt.Options{Timeout: recordsWait})
+			opened = true
+			return err
+		})
+		if !opened { // bbolt panicked, and its lock stays as long as this process: to try again would be to wait for it
+			r.torn = err
+			return nil, err
+		}
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, fmt.Errorf("engine: %s: another process has had it for %s: %w", r.path, recordsWait, errdefs.ErrUnavailable)
 		}

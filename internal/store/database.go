@@ -129,7 +129,7 @@ func (d *database) open(ctx context.Context) (_ *storage.MetaStore, file *os.Fil
 	if err != nil {
 		return nil, nil, fmt.Errorf("store: %s: %w", d.path, err)
 	}
-	err = guarded(d.path, func() error {
+	err = Guarded(d.path, func() error {
 		_, t, err := meta.TransactionContext(ctx, false) // opens
 		if err == nil {
 			err = t.Rollback()
@@ -193,7 +193,7 @@ func (d *database) transact(ctx context.Context, writable bool, fn func(context.
 		return err
 	}
 	defer d.end(tx) // also if fn panics
-	err = guarded(d.path, func() error { return fn(ctx, tx) })
+	err = Guarded(d.path, func() error { return fn(ctx, tx) })
 	if err != nil || !writable {
 		broken = isTorn(err)
 		if writable && errors.Is(err, errNoChange) {
@@ -201,7 +201,7 @@ func (d *database) transact(ctx context.Context, writable bool, fn func(context.
 		}
 		return err
 	}
-	if err := guarded(d.path, func() error { return d.files.commit(tx) }); err != nil {
+	if err := Guarded(d.path, func() error { return d.files.commit(tx) }); err != nil {
 		broken = true
 		if isTorn(err) {
 			return err
@@ -213,7 +213,7 @@ func (d *database) transact(ctx context.Context, writable bool, fn func(context.
 
 // start begins a transaction.
 func (d *database) start(ctx context.Context, b *burst, writable bool) (tx *bolt.Tx, inside context.Context, err error) {
-	err = guarded(d.path, func() error {
+	err = Guarded(d.path, func() error {
 		var t storage.Transactor
 		if inside, t, err = b.meta.TransactionContext(ctx, writable); err != nil {
 			return fmt.Errorf("store: %s: %w", d.path, err)
@@ -232,7 +232,7 @@ func (d *database) start(ctx context.Context, b *burst, writable bool) (tx *bolt
 
 // end ends a transaction that was not committed.
 func (d *database) end(tx *bolt.Tx) {
-	err := guarded(d.path, func() error {
+	err := Guarded(d.path, func() error {
 		_ = tx.Rollback() // an error after a commit
 		return nil
 	})

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// tornError says that pages of metadata.db are not what bbolt has written: a disk that lies about its cache has lost
+// tornError says that pages of a bbolt file of the store are not what bbolt has written: a disk that lies about its cache has lost
 // some, or somebody else wrote to the file.
 type tornError struct {
 	path string
@@ -20,9 +20,10 @@ func (t *tornError) Error() string {
 	return fmt.Sprintf("store: %s: damaged: %v: stop all that uses this store, move its directory away and pull the images again", t.path, t.why)
 }
 
-// guarded calls fn and makes a *tornError of what bbolt does about pages that it cannot read: it panics, in the goroutine
-// of its caller, or runs into a part of the mapped file that is gone or cannot be read. All other panics go on.
-func guarded(path string, fn func() error) (err error) {
+// Guarded calls fn, which uses the bbolt file path, and makes an error of what bbolt does about pages that it cannot read:
+// it panics, in the goroutine of its caller, or runs into a part of the mapped file that is gone or cannot be read. All
+// other panics go on.
+func Guarded(path string, fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		p := recover()
