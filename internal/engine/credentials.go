@@ -40,6 +40,7 @@ const (
 	maxDockerConfig = 4 << 20
 	maxHelperOutput = 1 << 20
 	helperTimeout   = time.Minute
+	helperGrace     = time.Second // for what a helper has started, once it has ended or was killed
 )
 
 // dockerConfigPath is where docker and its like keep credentials: $DOCKER_CONFIG/config.json, else
@@ -165,10 +166,10 @@ func askHelper(ctx context.Context, name, server string) (user, secret string, e
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "docker-credential-"+name, "get")
-	cmd.Stdin = strings.NewReader(server)
+	cmd.Stdin, cmd.WaitDelay = strings.NewReader(server), helperGrace
 	var out, stderr limitedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		text := strings.TrimSpace(out.String())
 		if strings.Contains(text, "credentials not found") {
 			return "", "", nil

@@ -1,6 +1,12 @@
 package engine
 
-import "testing"
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
 
 // Which credentials are taken does not depend on the order of a map; those that name the host alone come first.
 func TestCredentialsOfTheHostAreTheSameEachTime(t *testing.T) {
@@ -24,4 +30,18 @@ func TestCredentialsOfTheHostAreTheSameEachTime(t *testing.T) {
 	expect("url")
 	delete(c.Auths, "https://r.example/v2/")
 	expect("another") // the same each time
+}
+
+// A helper that has left somebody behind who holds its output is not waited for longer than its time.
+func TestHelperThatLeavesAProcessIsNotWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\nsleep 20 &\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n"
+	check(t, os.WriteFile(filepath.Join(dir, "docker-credential-left"), []byte(script), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	begin := time.Now()
+	if user, _, err := askHelper(ctx, "left", "r.example"); user != "u" || err != nil || time.Since(begin) > 9*time.Second {
+		t.Fatalf("%q after %v: %v", user, time.Since(begin), err)
+	}
 }
