@@ -98,8 +98,8 @@ e2e: build $(CACHE)/judges/bin/mkfs.erofs ## the tests against the running kerne
 layers: build corpus $(CACHE)/judges/bin/mkfs.erofs ## the large corpora, mounted by the kernel, against an independent reading of their tars (root; minutes)
 	LAMINA_CI=1 LAMINA_LAYERS=$(CACHE)/corpus $(GO) test -count=1 -v -timeout 60m -run LargeLayers ./test/e2e
 
-matrix: build $(CACHE)/judges/bin/mkfs.erofs ## compressed images, every algorithm x level x pcluster size x feature set, by us and by mkfs.erofs (root; an hour)
-	LAMINA_CI=1 LAMINA_MATRIX=1 $(GO) test -count=1 -v -timeout 180m -run CompressionMatrix ./test/e2e
+matrix: build $(CACHE)/judges/bin/mkfs.erofs ## compressed images, every algorithm x level x pcluster size x feature set, by us and by mkfs.erofs, whole and damaged (root; hours)
+	LAMINA_CI=1 LAMINA_MATRIX=1 LAMINA_HOSTILE=10 $(GO) test -count=1 -v -timeout 180m -run 'CompressionMatrix|Survive' ./test/e2e
 
 containerd: $(call ctrs,$(CONTAINERDS)) $(CACHE)/registry/registry ## the tests with real daemons, against every version of containerd that we support (root; minutes)
 	tools/install-debs.sh $(TEST_DEBS)
