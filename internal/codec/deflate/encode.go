@@ -130,7 +130,7 @@ func (e *Encoder) grow() (full bool) {
 func (e *Encoder) step() int {
 	n := e.left() / 8
 	if e.end > e.first {
-		n = (e.left() - e.cost) * (e.end - e.first) / e.cost
+		n = int(int64(e.left()-e.cost) * int64(e.end-e.first) / int64(e.cost))
 	}
 	return min(n+16, chunkSymbols)
 }
@@ -140,7 +140,7 @@ func (e *Encoder) cut() {
 	left := e.left()
 	low, lowCost, high, highCost := e.fitEnd, e.fitCost, e.end, e.cost
 	for high-low > 1 && left-lowCost > 8 {
-		n := low + (high-low)*(left-lowCost)/(highCost-lowCost)
+		n := low + int(int64(high-low)*int64(left-lowCost)/int64(highCost-lowCost))
 		e.move(min(max(n, low+1), high-1))
 		if e.cost = e.code.build(&e.hist); e.cost <= left {
 			low, lowCost = e.end, e.cost

@@ -138,14 +138,20 @@ func (e *Encoder) literals() {
 	e.done = e.done || atEnd
 }
 
+// predicted returns about how many bytes the block gets.
+func (e *Encoder) predicted() int { return scale(e.block.cost, e.ratio, 1<<21) }
+
+// scale returns n*by/of.
+func scale(n, by, of int) int { return int(int64(n) * int64(by) / int64(of)) }
+
 // want returns how many sequences should fit, of how many bytes of the source.
 func (e *Encoder) want() (n, bytes int) {
 	b := &e.block
 	left := e.left(b.size)
 	n, bytes = left/4, left*3
 	if b.seqs > 0 {
-		have := b.cost*e.ratio>>21 + 1
-		n, bytes = (left-have)*b.seqs/have, (left-have)*b.size/have
+		have := e.predicted() + 1
+		n, bytes = scale(left-have, b.seqs, have), scale(left-have, b.size, have)
 	}
 	return max(min(n, chunk), 0) + 8, max(min(bytes, e.maxBlock()), 0)
 }
@@ -173,7 +179,7 @@ func (e *Encoder) take(fresh []sequence, size int) {
 	b.count, b.cost = whole, cost
 	b.seqs += len(fresh)
 	b.size += size
-	if cost*e.ratio>>21 > e.left(b.size) {
+	if e.predicted() > e.left(b.size) {
 		e.fit(0)
 	}
 }
@@ -222,13 +228,13 @@ func (e *Encoder) fit(tail int) {
 	b := &e.block
 	left := e.left(b.size + tail)
 	low, lowSize := 0, blockHeader
-	high, highSize := b.seqs, max(b.cost*e.ratio>>21, left+1)
+	high, highSize := b.seqs, max(e.predicted(), left+1)
 	for n := e.between(low, high+1, lowSize, highSize, left); ; n = e.between(low, high, lowSize, highSize, left) {
 		size := e.encode(n, 0)
 		if size > left {
 			high, highSize = n, size
 		} else if low, lowSize = n, size; n == b.seqs {
-			e.ratio = max(size<<21/(b.cost+1), 256)
+			e.ratio = max(scale(size, 1<<21, b.cost+1), 256)
 			if tail == 0 && left-size > 4 {
 				return
 			}
@@ -243,7 +249,7 @@ func (e *Encoder) fit(tail int) {
 
 // between interpolates.
 func (e *Encoder) between(low, high, lowSize, highSize, size int) int {
-	n := low + (high-low)*(size-lowSize)/max(highSize-lowSize, 1)
+	n := low + scale(high-low, size-lowSize, max(highSize-lowSize, 1))
 	return max(min(n, high-1), low+min(1, high-low-1))
 }
 
