@@ -59,9 +59,9 @@ var ErrNoSharing = errors.New("the file system cannot share blocks of files (xfs
 // Memory grows with the data: some 60 bytes for each piece of up to 64 KiB. After an error or a crash each range is
 // shared or is not; what the images hold is the same at every moment.
 func Run(ctx context.Context, paths []string, c Config) (Result, []Refused, error) {
-	r := run{Config: c, seen: make(map[key]place)}
+	r := run{Config: c, seen: make(map[key]place), open: opened{}}
 	r.hash.SetSeed(maphash.MakeSeed())
-	defer r.close()
+	defer r.open.close()
 	for _, p := range paths {
 		if err := r.file(ctx, p); err != nil {
 			return r.Result, r.refused, err
@@ -87,7 +87,9 @@ type run struct {
 	Result
 	refused []Refused
 
-	files []*os.File // by place.file; the images read so far
+	paths []string // by place.file: the images read so far
+	open  opened
+	self  *os.File // the image being read
 	seen  map[key]place
 	hash  maphash.Hash
 	buf   [pieceMax]byte
@@ -96,16 +98,10 @@ type run struct {
 
 // span is a row of bytes of the image being read that an image has had before.
 type span struct {
-	from int32 // index of files
+	from int32 // index of paths
 	src  int64
 	dst  int64
 	n    int64
-}
-
-func (r *run) close() {
-	for _, f := range r.files {
-		_ = f.Close() // only read
-	}
 }
 
 func (r *run) refuse(path string, err error) { r.refused = append(r.refused, Refused{path, err}) }
@@ -117,18 +113,18 @@ func (r *run) file(ctx context.Context, path string) error {
 		r.refuse(path, err)
 		return nil
 	}
+	defer func() { _ = f.Close() }() // only read
 	unit, err := blockSize(f)
 	if err != nil {
-		_ = f.Close() // only read
 		return err
 	}
 	pieces, err := piecesOf(f, unit)
 	if err != nil {
-		_ = f.Close() // only read
 		r.refuse(path, err)
 		return nil
 	}
-	r.files = append(r.files, f)
+	r.paths = append(r.paths, path)
+	r.self = f
 	r.Files++
 	err = r.pieces(ctx, f, pieces)
 	if errors.Is(err, errSkip) {
@@ -142,7 +138,7 @@ func (r *run) file(ctx context.Context, path string) error {
 var errSkip = errors.New("not shared")
 
 func (r *run) pieces(ctx context.Context, f *os.File, pieces []piece) error {
-	self := int32(len(r.files) - 1)
+	self := int32(len(r.paths) - 1)
 	for _, p := range pieces {
 		for p.n > 0 {
 			if err := ctx.Err(); err != nil {
@@ -195,7 +191,13 @@ func (r *run) share() error {
 	if s.n == 0 {
 		return nil
 	}
-	src, dst := r.files[s.from], r.files[len(r.files)-1]
+	dst, src := r.self, r.self
+	if int(s.from) < len(r.paths)-1 {
+		var err error
+		if src, err = r.open.get(r.paths[s.from]); err != nil {
+			return nil // it has been removed: nothing of it is worth sharing
+		}
+	}
 	before, err := sharedBytes(src, s.src, dst, s.dst, s.n)
 	if err != nil {
 		return err

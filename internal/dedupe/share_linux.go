@@ -27,6 +27,8 @@ func shareRange(src *os.File, srcPos int64, dst *os.File, dstPos, n int64) (done
 			return done, dedupeError(src, err)
 		}
 		switch got := arg.Info[0]; {
+		case got.Status == -int32(unix.EINVAL): // a file of btrfs without checksums, which the others may have
+			return done, fmt.Errorf("dedupe: %s: %w: %w", dst.Name(), errSkip, unix.EINVAL)
 		case got.Status < 0:
 			return done, dedupeError(dst, unix.Errno(-got.Status))
 		case got.Status == unix.FILE_DEDUPE_RANGE_DIFFERS, got.Bytes_deduped == 0:

@@ -122,6 +122,9 @@ func TestRangesAreReadFromTheCheckpointBeforeThem(t *testing.T) {
 	if n, err := again.ReadAt(bytes.NewReader(in), make([]byte, 10), int64(len(data)-3)); n != 3 || err != io.EOF {
 		t.Errorf("beyond the end: %d, %v", n, err)
 	}
+	if n, err := again.ReadAt(bytes.NewReader(in), make([]byte, 10), -1); n != 0 || err == nil {
+		t.Errorf("before the beginning: %d, %v", n, err)
+	}
 }
 
 // counter remembers where it was read first.

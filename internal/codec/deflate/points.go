@@ -81,6 +81,9 @@ func (p *Points) Before(off int64) (c Checkpoint, ok bool, err error) {
 // ReadAt reads decoded bytes of the gzip data in r from off on into b, beginning at the checkpoint before them. The
 // error is io.EOF if the data ends before b is full.
 func (p *Points) ReadAt(r io.ReaderAt, b []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("deflate: read at %d: negative offset", off)
+	}
 	c, ok, err := p.Before(off)
 	if err != nil {
 		return 0, err
