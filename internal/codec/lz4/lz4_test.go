@@ -159,6 +159,20 @@ func TestFitDstRuns(t *testing.T) {
 	})
 }
 
+// A match longer than all that the optimal parser looks at begins inside of a short one.
+func TestFitDstTakesALongMatchInsideOfAShortOne(t *testing.T) {
+	once := make([]byte, 20000)
+	rand.New(rand.NewSource(1)).Read(once)
+	copy(once[2000:], once[504:508])
+	src := append(append(bytes.Clone(once), once[500:504]...), once[2000:]...)
+	everyLevel(t, func(t *testing.T, o Options) {
+		block, consumed := checkFitDst(t, newEncoder(t, o), src, len(src))
+		if consumed != len(src) || len(block) > len(once)+300 {
+			t.Errorf("%d bytes of %d into %d", consumed, len(src), len(block))
+		}
+	})
+}
+
 func TestMaxDistance(t *testing.T) {
 	src := words(6, 60000)
 	everyLevel(t, func(t *testing.T, o Options) {

@@ -98,8 +98,10 @@ func (o *optimal) relax(i, reach int, m match) int {
 	return reach
 }
 
-// take makes m, which starts at i, the last one of the window, and returns its end.
+// take makes m, which starts at i, the last one of the window, and returns its end. Of a match that is longer than
+// the table, the next window finds the rest.
 func (o *optimal) take(i int, m match) int {
+	m.n = min(m.n, len(o.steps)-1-i)
 	o.steps[i+m.n] = step{0, 0, int32(m.n), int32(m.distance)}
 	return i + m.n
 }
