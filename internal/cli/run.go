@@ -150,7 +150,10 @@ func (j *runJob) complete(e *env, fs *pflag.FlagSet) error {
 	if j.pull != "missing" && j.pull != "always" && j.pull != "never" {
 		return usagef("--pull: %q: not one of missing, always, never", j.pull)
 	}
-	o.Env = hostEnv(j.env)
+	var err error
+	if o.Env, err = hostEnv(j.env); err != nil {
+		return err
+	}
 	for _, v := range j.volumes {
 		vol, err := bundle.ParseVolume(v)
 		if err != nil {
@@ -242,15 +245,18 @@ func subordinateIDs(path string) (*bundle.IDMap, error) {
 }
 
 // hostEnv takes variables without a value from our environment; those that are not there are left out.
-func hostEnv(list []string) []string {
+func hostEnv(list []string) ([]string, error) {
 	var out []string
 	for _, v := range list {
 		name, _, set := strings.Cut(v, "=")
+		if name == "" {
+			return nil, usagef("--env: %q: no name", v)
+		}
 		if set {
 			out = append(out, v)
 		} else if value, ok := os.LookupEnv(name); ok {
 			out = append(out, name+"="+value)
 		}
 	}
-	return out
+	return out, nil
 }
