@@ -64,20 +64,26 @@ func (c *pclusters) has(key pclusterKey, n int) bool {
 	return p != nil && p.refs == 0 && len(p.data) >= n
 }
 
-// get returns a pcluster with at least n decoded bytes; if it is not there, decode makes them. What src
-// returns decode takes; there may be no room for the result until others give back theirs, so src comes
-// before, because it may read other pclusters of the same cache. The result must be given back to put.
-func (c *pclusters) get(key pclusterKey, n int, src func() ([]byte, error), decode func(dst, src []byte) error) (*pcluster, error) {
+// get returns a pcluster with at least n of the full bytes that somebody may want; if it is not there, decode
+// makes them. What src returns decode takes; there may be no room for the result until others give back
+// theirs, so src comes before, because it may read other pclusters of the same cache. The result must be given
+// back to put.
+//
+// Who reads in random places does not come back soon, so at first no more than n bytes are decoded; all of
+// them are when somebody comes back for more.
+func (c *pclusters) get(key pclusterKey, n, full int, src func() ([]byte, error), decode func(dst, src []byte) error) (*pcluster, error) {
+	want := n
 	for {
 		p, mine := c.claim(key)
 		if mine {
-			return c.fill(p, n, src, decode)
+			return c.fill(p, want, src, decode)
 		}
 		p.ready.Wait()
 		if p.err == nil && len(p.data) >= n {
 			return p, nil
 		}
 		err := p.err
+		want = full
 		c.drop(p) // too short for this one
 		c.put(p)
 		if err != nil {

@@ -36,13 +36,13 @@ func TestDecodedPclustersStayWithinTheirMemory(t *testing.T) {
 				}
 				inner := pclusterKey{pos: 100 + rng.Int64N(100)} // as data behind an index in the metabox
 				src := func() ([]byte, error) {
-					p, err := c.get(inner, 4096, noBytes, stamp(inner))
+					p, err := c.get(inner, 4096, 4096, noBytes, stamp(inner))
 					if err == nil {
 						c.put(p)
 					}
 					return nil, err
 				}
-				p, err := c.get(key, size, src, stamp(key))
+				p, err := c.get(key, size, size, src, stamp(key))
 				if err != nil {
 					t.Error(err)
 					return
@@ -67,7 +67,7 @@ func TestPclusterIsDecodedOnceForAll(t *testing.T) {
 	key := pclusterKey{pos: 1}
 	var decoded atomic.Int64
 	get := func(n int) {
-		p, err := c.get(key, n, noBytes, func(dst, src []byte) error {
+		p, err := c.get(key, n, 60_000, noBytes, func(dst, src []byte) error {
 			decoded.Add(1)
 			return stamp(key)(dst, src)
 		})
@@ -98,14 +98,14 @@ func TestPclusterThatFailsIsTriedAgain(t *testing.T) {
 	key := pclusterKey{pos: 1}
 	want := errors.New("storage")
 	for range 3 {
-		if _, err := c.get(key, 10, func() ([]byte, error) { return nil, want }, stamp(key)); !errors.Is(err, want) {
+		if _, err := c.get(key, 10, 10, func() ([]byte, error) { return nil, want }, stamp(key)); !errors.Is(err, want) {
 			t.Error(err)
 		}
-		if _, err := c.get(key, 10, noBytes, func([]byte, []byte) error { return want }); !errors.Is(err, want) {
+		if _, err := c.get(key, 10, 10, noBytes, func([]byte, []byte) error { return want }); !errors.Is(err, want) {
 			t.Error(err)
 		}
 	}
-	if p, err := c.get(key, 10, noBytes, stamp(key)); err != nil || c.size != 1<<minBuffer || len(c.byKey) != 1 {
+	if p, err := c.get(key, 10, 10, noBytes, stamp(key)); err != nil || c.size != 1<<minBuffer || len(c.byKey) != 1 {
 		t.Errorf("%v, %v, %d bytes", p, err, c.size)
 	}
 }

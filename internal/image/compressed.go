@@ -173,7 +173,7 @@ func (im *Image) readPcluster(w *Window, pos int64, x *piece) error {
 		}
 		return decode(x.p, b)
 	}
-	p, err := im.cache.get(key, int(e.Len), read, decode)
+	p, err := im.cache.get(key, int(x.from)+len(x.p), int(e.Len), read, decode)
 	if err != nil {
 		return err
 	}
