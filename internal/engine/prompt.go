@@ -2,13 +2,16 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -22,8 +25,8 @@ const promptSize = 16 << 20
 type prompt struct {
 	content.Store
 	dir  string
-	slot chan struct{}     // has room for whoever syncs
-	sync func(path string) // syncFile, or what a test has in its place
+	slot chan struct{}           // has room for whoever syncs
+	sync func(path string) error // syncFile, or what a test has in its place
 }
 
 func newPrompt(dir string) (*prompt, error) {
@@ -43,7 +46,7 @@ func (p *prompt) Writer(ctx context.Context, opts ...content.WriterOpt) (content
 	if err != nil {
 		return nil, err
 	}
-	return &promptWriter{Writer: w, store: p, path: p.ingest(o.Ref)}, nil
+	return &promptWriter{Writer: w, store: p, ref: o.Ref, path: p.ingest(o.Ref)}, nil
 }
 
 // ingest is where containerd's store keeps what has come of a content that is not complete.
@@ -71,9 +74,11 @@ func (p *prompt) find(suffix string) (string, error) {
 type promptWriter struct {
 	content.Writer
 	store *prompt
+	ref   string
 	path  string
 	fresh int64 // bytes since its last sync began
 	syncs sync.WaitGroup
+	lost  atomic.Bool // a sync failed: the disk may lack bytes that the page cache has
 }
 
 // Write implements io.Writer.
@@ -87,22 +92,25 @@ func (w *promptWriter) Write(b []byte) (int, error) {
 		w.fresh = 0
 		w.syncs.Go(func() {
 			defer func() { <-w.store.slot }()
-			w.store.sync(w.path)
+			if w.store.sync(w.path) != nil {
+				w.lost.Store(true)
+			}
 		})
 	default:
 	}
 	return n, err
 }
 
-// syncFile syncs a file of somebody else. Its error does not matter: the kernel reports what it cannot write to
-// everybody who has the file open then (fsync(2), since Linux 4.13), so also to the writer, in Commit.
-func syncFile(path string) {
+// syncFile syncs a file of somebody else, if it is still there. The kernel reports what it cannot write to everybody who
+// has the file open then (fsync(2), since Linux 4.13), so also to the writer, in Commit; who opens it later is told nothing.
+func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return
+		return nil // committed or given up meanwhile
 	}
-	_ = f.Sync()
+	err = f.Sync()
 	_ = f.Close() // only read
+	return err
 }
 
 // Sync implements content.Syncer: the metadata calls it before its transaction.
@@ -119,8 +127,13 @@ func (w *promptWriter) Commit(ctx context.Context, size int64, expected digest.D
 	return w.Writer.Commit(ctx, size, expected, opts...)
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. What a sync has lost is not there to go on with: the next pull begins anew.
 func (w *promptWriter) Close() error {
-	defer w.syncs.Wait()
-	return w.Writer.Close()
+	err := w.Writer.Close()
+	if w.syncs.Wait(); w.lost.Load() {
+		if aerr := w.store.Abort(context.Background(), w.ref); !errdefs.IsNotFound(aerr) {
+			err = errors.Join(err, aerr)
+		}
+	}
+	return err
 }

@@ -2,14 +2,17 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -27,11 +30,12 @@ func TestALayerGoesToTheDiskWhileItComes(t *testing.T) {
 	noError(t, err)
 	began, end := make(chan string), make(chan struct{})
 	var running, most atomic.Int32
-	p.sync = func(path string) {
+	p.sync = func(path string) error {
 		most.Store(max(most.Load(), running.Add(1)))
 		began <- path
 		<-end
 		running.Add(-1)
+		return nil
 	}
 	body := bytes.Repeat([]byte("0123456789abcdef"), 4*promptSize/16)
 	d := digest.FromBytes(body)
@@ -74,11 +78,10 @@ func TestALayerThatIsGivenUpEndsItsSync(t *testing.T) {
 	p, err := newPrompt(t.TempDir())
 	noError(t, err)
 	var ended atomic.Bool
-	p.sync = func(path string) {
+	p.sync = func(path string) error {
 		time.Sleep(20 * time.Millisecond)
-		syncFile(path)
-		syncFile(filepath.Join(path, "of nobody")) // a file that is gone meanwhile
-		ended.Store(true)
+		defer ended.Store(true)
+		return errors.Join(syncFile(path), syncFile(filepath.Join(path, "of nobody"))) // a file that is gone meanwhile
 	}
 	w, err := p.Writer(t.Context(), content.WithRef("a/1/layer"))
 	noError(t, err)
@@ -87,6 +90,24 @@ func TestALayerThatIsGivenUpEndsItsSync(t *testing.T) {
 	noError(t, w.Close())
 	if !ended.Load() {
 		t.Error("the sync goes on after Close")
+	}
+	if _, err := p.Status(t.Context(), "a/1/layer"); err != nil {
+		t.Errorf("what came is gone: %v", err)
+	}
+}
+
+// What a disk could not take is not what the next pull goes on with: the page cache would show it as written.
+func TestALayerThatTheDiskLostBeginsAnew(t *testing.T) {
+	p, err := newPrompt(t.TempDir())
+	noError(t, err)
+	p.sync = func(string) error { return syscall.EIO }
+	w, err := p.Writer(t.Context(), content.WithRef("a/1/layer"))
+	noError(t, err)
+	_, err = w.Write(make([]byte, promptSize))
+	noError(t, err)
+	noError(t, w.Close())
+	if _, err := p.Status(t.Context(), "a/1/layer"); !errdefs.IsNotFound(err) {
+		t.Errorf("the ingest is still there: %v", err)
 	}
 }
 
