@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"bytes"
 	"io"
 	"runtime"
 
@@ -20,6 +21,7 @@ import (
 type compressor struct {
 	w       *Writer
 	c       *Compression
+	methods []compress.Method
 	pool    *compress.Pool
 	segment int // most bytes of a file in a piece
 
@@ -31,7 +33,9 @@ type compressor struct {
 	runs   tails  // runs of the files that are complete: see mapped
 	log    []byte // memory for those of the next one
 	packed packed
-	used   uint16 // bit n: method n made a pcluster
+	dedupe *dedupe // nil: nothing is shared
+	shared bool    // there are references
+	used   uint16  // bit n: method n made a pcluster
 	ended  bool
 }
 
@@ -48,6 +52,9 @@ type part struct {
 	off    int64
 	last   bool // of its file
 	packed bool // goes into the packed inode, all of it
+
+	from *origin    // of the file, if others may refer to it
+	refs []pcluster // where the Refs of the piece lead
 }
 
 // Segments are long against pclusters, because the last one of a segment is not full; a batch of small
@@ -65,16 +72,19 @@ func newCompressor(w *Writer) *compressor {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	var methods []compress.Method
 	for _, m := range c.methods() {
-		methods = append(methods, m.config(c.largest(bs)))
+		k.methods = append(k.methods, m.config(c.largest(bs)))
 	}
-	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent, Interlaced: k.fragments()}
-	k.pool = compress.NewPool(workers, l, methods)
+	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent, Interlaced: k.interlaced()}
+	k.pool = compress.NewPool(workers, l, k.methods)
 	k.most = 2*workers + 1
 	k.runs.dir, k.packed.out.dir = w.o.TempDir, w.o.TempDir
+	if w.o.Dedupe {
+		k.dedupe = newDedupe()
+		k.segment = max(1<<20, min(k.segment, segmentPclusters*c.largest(bs))) // a piece shares nothing with itself
+	}
 	if k.fragments() {
-		k.packed.known = make(map[fragmentKey]int64)
+		k.packed.known = make(map[digest]int64)
 		k.packed.place = &place{w: w}
 		k.packed.place.comp = k.begin(0)
 	}
@@ -86,39 +96,62 @@ func (k *compressor) fragments() bool { return k.c.Tails >= TailFragments }
 
 // put takes the bytes of a file. The place is filled in when its pieces are committed.
 func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
-	w := k.w
-	p := w.newPlace(f.Size)
-	method, pcluster := k.c.choose(f.Path, int(w.bs))
+	method, pcluster := k.c.choose(f.Path, int(k.w.bs))
 	piece := compress.Piece{Method: method, Pcluster: pcluster}
-	pack := k.packs(f.Size, method, pcluster)
-	if pack {
+	pt := part{p: k.w.newPlace(f.Size), packed: k.packs(f.Size, method, pcluster)}
+	if pt.packed {
 		piece.Method = compress.Store
+	} else if k.dedupe != nil {
+		pt.from = &origin{method: max(method, 0)}
 	}
-	for off := int64(0); off < f.Size; {
-		n := min(f.Size-off, int64(k.segment))
-		b, err := k.room(int(n))
-		if err != nil {
-			return nil, err
+	for pt.off < f.Size {
+		n := min(f.Size-pt.off, int64(k.segment))
+		pt.last = pt.off+n == f.Size
+		piece.Tail = k.tail(pt.last)
+		same, err := k.piece(pt, piece, int(n), r)
+		if same != nil || err != nil {
+			return same, err
 		}
-		start := len(b.src)
-		b.src = b.src[:start+int(n)]
-		piece.Src = b.src[start:]
-		if _, err := io.ReadFull(r, piece.Src); err != nil {
+		pt.off += n
+	}
+	return pt.p, nil
+}
+
+// piece takes the next n bytes of a file, or finds that all of the file is in another place.
+func (k *compressor) piece(pt part, piece compress.Piece, n int, r io.Reader) (*place, error) {
+	if pt.from != nil {
+		b := k.dedupe.buffer(k.segment)[:n]
+		if _, err := io.ReadFull(r, b); err != nil {
 			return nil, short(err)
 		}
-		w.copied += n
-		last := off+n == f.Size
-		piece.Tail = k.tail(last)
-		b.job.Pieces = append(b.job.Pieces, piece)
-		b.parts = append(b.parts, part{p, off, last, pack})
-		off += n
-		if len(b.src) >= batchSize {
-			if err := k.send(); err != nil {
-				return nil, err
-			}
+		piece.Src = b
+		if same, err := k.share(&pt, &piece); same != nil || err != nil {
+			return same, err
 		}
+		r = bytes.NewReader(b)
 	}
-	return p, nil
+	b, err := k.room(n)
+	if err != nil {
+		return nil, err
+	}
+	start := len(b.src)
+	b.src = b.src[:start+n]
+	piece.Src = b.src[start:]
+	if _, err := io.ReadFull(r, piece.Src); err != nil {
+		return nil, short(err)
+	}
+	k.w.copied += int64(n)
+	b.job.Pieces = append(b.job.Pieces, piece)
+	b.parts = append(b.parts, pt)
+	if len(b.src) >= batchSize {
+		err = k.send()
+	}
+	return nil, err
+}
+
+// interlaced tells whether stored blocks may wrap around: where others refer to them, they may not.
+func (k *compressor) interlaced() bool {
+	return k.fragments() && !k.w.o.Dedupe && k.c.Index != IndexExtents
 }
 
 // packs tells whether a file goes into the packed inode as a whole: it would not fill a pcluster, but more than the

@@ -60,6 +60,9 @@ func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 	if w.o.Compression.Tails == TailInline {
 		s.Incompat |= disk.HasZtailpacking
 	}
+	if w.comp.shared {
+		s.Incompat |= disk.HasFragments // the same bit
+	}
 	if p.packed {
 		s.Incompat |= disk.HasFragments
 		s.PackedNID = p.items[len(p.items)-1].nid

@@ -1,8 +1,6 @@
 package mkfs
 
 import (
-	"crypto/sha256"
-
 	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -13,15 +11,11 @@ import (
 // and a compact index can describe them.
 type packed struct {
 	place *place
-	open  *batch                // the segment being filled
-	known map[fragmentKey]int64 // where fragments begin
-	out   tails                 // pclusters, until all files are placed
-	sent  int64                 // bytes handed to the workers
+	open  *batch           // the segment being filled
+	known map[digest]int64 // where fragments begin
+	out   tails            // pclusters, until all files are placed
+	sent  int64            // bytes handed to the workers
 }
-
-// fragmentKey is the beginning of the SHA-256 of a fragment. It is strong because the bytes are not there any
-// more to be compared.
-type fragmentKey [16]byte
 
 // fragment puts the end of a file, or all of it, into the packed inode; equal ones only once. part says that it is
 // one of several parts, which come one after the other.
@@ -36,8 +30,7 @@ func (k *compressor) fragment(m *mapped, b []byte, part bool) {
 	default:
 		m.Fragment, m.FragmentLen = at, int64(len(b))
 		m.Count++
-		d := sha256.Sum256(b)
-		key := fragmentKey(d[:])
+		key := digestOf(b)
 		if off, known := k.packed.known[key]; known {
 			m.Fragment = off
 			k.w.saved += int64(len(b))

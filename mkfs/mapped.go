@@ -108,12 +108,22 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 		}
 	}
 	m, out := p.comp, piece.Out
+	at := pt.off
 	for _, e := range piece.Extents {
-		w.data.zero(k.pad(w.data.pos(), e))
-		k.add(m, compress.Run{Len: int64(e.Len), Pos: w.data.pos(), PLen: int64(e.PLen), Stored: e.Stored})
-		w.data.write(out[:e.PLen])
-		out = out[e.PLen:]
+		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored, Partial: e.Whole > e.Len}
+		if e.Ref > 0 {
+			k.refer(&run, &pt.refs[e.Ref-1])
+		} else {
+			w.data.zero(k.pad(w.data.pos(), e))
+			run.Pos = w.data.pos()
+			w.data.write(out[:e.PLen])
+			out = out[e.PLen:]
+		}
+		k.add(m, run)
+		pt.from.add(at, max(run.Len, int64(e.Whole)), run)
+		at += run.Len
 	}
+	pt.from.commit(len(piece.Src))
 	w.top = max(w.top, disk.Blocks(w.data.pos(), w.bits))
 	if err := k.commitTail(pt, piece); err != nil {
 		return err
@@ -162,7 +172,7 @@ func (k *compressor) commitTail(pt *part, piece *compress.Piece) (err error) {
 // isStored tells whether compressing a piece has gained nothing, nor will.
 func isStored(pt *part, p *compress.Piece) bool {
 	for _, e := range p.Extents {
-		if !e.Stored {
+		if !e.Stored { // or a reference
 			return false
 		}
 	}
@@ -175,6 +185,7 @@ func isStored(pt *part, p *compress.Piece) bool {
 // commitStored places a piece of a file that is stored as it is so far.
 func (k *compressor) commitStored(pt *part, src []byte) error {
 	w := k.w
+	defer pt.from.commit(len(src))
 	if pt.last {
 		if n := w.tailOf(pt.p.size); n > 0 {
 			tail := src[int64(len(src))-n:]
@@ -191,6 +202,8 @@ func (k *compressor) commitStored(pt *part, src []byte) error {
 		if pt.off == 0 {
 			pt.p.block = w.data.pos() >> w.bits
 		}
+		whole := int64(len(src)) &^ (w.bs - 1)
+		pt.from.add(pt.off, whole, compress.Run{Len: whole, PLen: whole, Pos: w.data.pos(), Stored: true})
 		w.data.write(src)
 		w.data.align(w.bs)
 		w.top = max(w.top, w.data.pos()>>w.bits)
@@ -201,11 +214,15 @@ func (k *compressor) commitStored(pt *part, src []byte) error {
 // begin returns the map of a file whose runs are to come. Size is still missing.
 func (k *compressor) begin(method int) *mapped {
 	m := &mapped{method: int8(method), log: k.log[:0]}
-	m.BlockBits, m.First = k.w.bits, k.c.methods()[method].Algorithm.Disk()
-	m.Interlaced = k.fragments() && k.c.Index != IndexExtents
+	m.BlockBits, m.First, m.Interlaced = k.w.bits, k.algorithm(method), k.interlaced()
 	k.used |= 1 << method
 	k.log = nil
 	return m
+}
+
+// algorithm returns the algorithm of the pclusters that a method makes.
+func (k *compressor) algorithm(method int) disk.Algorithm {
+	return k.c.methods()[max(method, 0)].Algorithm.Disk()
 }
 
 // add adds the next run of a file.

@@ -35,6 +35,7 @@ type Piece struct {
 	Method   int // index in the methods of the Pool, or Store
 	Pcluster int // largest length of a pcluster in bytes
 	Tail     Tail
+	Refs     []Ref // ascending, not overlapping
 
 	// Extents are the pclusters in the order of the file. Their bytes lie back to back in Out.
 	Extents []Extent
@@ -49,10 +50,18 @@ type Piece struct {
 // Store as Piece.Method does not compress: Src is what has to be stored.
 const Store = -1
 
+// Ref is a part of Piece.Src that a pcluster elsewhere holds at its beginning. It is used if an index can say so.
+type Ref struct {
+	Off, Len int
+	PLen     int // of the pcluster, bytes in the image
+}
+
 // Extent is a pcluster: Len decoded bytes of a file, PLen bytes in the image.
 type Extent struct {
 	Len, PLen int
 	Stored    bool
+	Whole     int // decoded bytes that it holds, if they are more
+	Ref       int // n+1: it is Piece.Refs[n], and not in Out
 }
 
 // cutter cuts pieces into pclusters.
@@ -66,12 +75,13 @@ type cutter struct {
 
 	*Piece
 	src   []byte // what is left of Piece.Src
+	ref   int    // index of the next Ref
 	fails int    // how often in a row no pcluster paid
 }
 
 // cut fills the results of p.
 func (c *cutter) cut(p *Piece) {
-	c.Piece, c.src, c.fails = p, p.Src, 0
+	c.Piece, c.src, c.fails, c.ref = p, p.Src, 0, 0
 	out := len(c.out)
 	c.first = len(c.extents)
 	for len(c.src) > 0 && c.next() {
@@ -83,8 +93,11 @@ func (c *cutter) cut(p *Piece) {
 
 // next makes a pcluster, or some stored ones, at the beginning of c.src; false: it decided about the tail.
 func (c *cutter) next() bool {
+	if c.refer() {
+		return true
+	}
 	bs, left := c.block(), len(c.src)
-	if c.Tail == TailRest && left <= c.Pcluster {
+	if c.Tail == TailRest && left <= c.Pcluster && c.distance() > left {
 		c.Rest, c.src = c.src, nil
 		return false
 	}
@@ -97,6 +110,15 @@ func (c *cutter) next() bool {
 		return true
 	}
 	n, used := c.enc.FitDst(c.scratch[:limit], c.src[:min(left, c.maxExtent())])
+	if d := c.worth(used); used > d {
+		if n <= bs && !c.Dense && c.pays(n, used) { // a shorter one takes as much, and is worth less to others
+			c.add(n, used)
+			e := &c.extents[len(c.extents)-1]
+			e.Len, e.Whole, c.src = d, used, c.Src[c.at()-used+d:]
+			return true
+		}
+		n, used = c.enc.FitDst(c.scratch[:limit], c.src[:min(d, c.maxExtent())])
+	}
 	switch {
 	case used == left && c.Tail == TailRest && n < c.Pcluster:
 		c.Rest, c.src = c.src, nil
@@ -137,9 +159,9 @@ func (c *cutter) inlineTail(n int) bool {
 	full := n &^ (bs - 1)
 	switch {
 	case n > 0 && n < left && n <= most:
-		return c.keep(Extent{left, n, false}, c.scratch[:n])
+		return c.keep(Extent{Len: left, PLen: n}, c.scratch[:n])
 	case (n == 0 || n >= left) && left <= most:
-		return c.keep(Extent{left, left, true}, c.src)
+		return c.keep(Extent{Len: left, PLen: left, Stored: true}, c.src)
 	case full > 0 && full < n && n < left:
 		if m, used := c.enc.FitDst(c.scratch[:full], c.src[:min(left, c.maxExtent())]); used < left && c.pays(m, used) {
 			c.add(m, used)
@@ -172,7 +194,7 @@ func (c *cutter) add(n, used int) {
 		}
 	}
 	c.out = append(c.out, c.scratch[:n]...)
-	c.extents = append(c.extents, Extent{used, plen, false})
+	c.extents = append(c.extents, Extent{Len: used, PLen: plen})
 	c.src = c.src[used:]
 }
 
@@ -185,9 +207,9 @@ func (c *cutter) skip(limit, left int) {
 	if c.fails++; c.fails > patience {
 		n = min(n<<min(c.fails-patience, 5), max(c.Pcluster, 16*c.block()))
 	}
-	n = min(n, left)
-	if full := n &^ (c.block() - 1); c.Tail != TailPad && full > 0 {
-		n = full // what is not a full block has a better place
+	n = min(n, left, c.distance())
+	if full := n &^ (c.block() - 1); full > 0 && (c.Tail != TailPad || n < left) {
+		n = full // what is not a full block may have a better place
 	}
 	c.store(n)
 }
@@ -201,7 +223,7 @@ func (c *cutter) store(n int) {
 			c.extents[l].Len += n
 			c.extents[l].PLen += n
 		} else {
-			c.extents = append(c.extents, Extent{n, n, true})
+			c.extents = append(c.extents, Extent{Len: n, PLen: n, Stored: true})
 		}
 		c.src = c.src[n:]
 		return
@@ -216,7 +238,7 @@ func (c *cutter) store(n int) {
 		}
 		right := copy(block[from:], c.src[:l])
 		copy(block, c.src[right:l])
-		c.extents = append(c.extents, Extent{l, bs, true})
+		c.extents = append(c.extents, Extent{Len: l, PLen: bs, Stored: true})
 		c.src, n = c.src[l:], n-l
 	}
 }

@@ -89,3 +89,33 @@ func mixture(rnd *rand.Rand, n int) []byte {
 	}
 	return b
 }
+
+// Equal stretches of two files are cut alike behind their first common cut.
+func TestChunksFollowContent(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(2, 2))
+	c := NewChunker(2048)
+	common := mixture(rnd, 100_000)
+	cuts := func(prefix int) map[uint64]bool {
+		b := append(mixture(rnd, prefix), common...)
+		all := map[uint64]bool{}
+		for len(b) > 0 {
+			n, hash := c.Next(b)
+			if n < 1 || n > 8*2048 || n < 512 && n < len(b) {
+				t.Fatalf("chunk of %d bytes", n)
+			}
+			all[hash] = true
+			b = b[n:]
+		}
+		return all
+	}
+	a, b := cuts(0), cuts(12345)
+	both := 0
+	for h := range a {
+		if b[h] {
+			both++
+		}
+	}
+	if both < len(a)*3/4 {
+		t.Errorf("%d of %d chunks are found again", both, len(a))
+	}
+}

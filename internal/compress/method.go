@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/laminafs/lamina/internal/codec/deflate"
@@ -179,6 +180,21 @@ func (m Method) Config(blockBits uint8) []byte {
 	b := new([disk.LZ4ConfigSize]byte)
 	c.Encode(b)
 	return b[:]
+}
+
+// Decode decodes the first len(dst) bytes of a pcluster that the method made, padding included.
+func (m Method) Decode(dst, src []byte) error {
+	src = bytes.TrimLeft(src, "\x00")
+	switch m.Algorithm.Disk() {
+	case disk.LZMA:
+		return microlzma.Decode(dst, src, m.window())
+	case disk.Deflate:
+		return deflate.Decode(dst, src)
+	case disk.ZSTD:
+		bits, _ := disk.Log2(m.window())
+		return zstd.Decode(dst, src, int(bits))
+	}
+	return lz4.Decode(dst, src)
 }
 
 // Encoder encodes as much of src as fits into dst and is good for one goroutine; its contract is that of

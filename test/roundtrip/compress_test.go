@@ -50,6 +50,11 @@ func variants() []variant {
 	add("lz4-all-fragments-16K", mkfs.Compression{Tails: mkfs.TailAllFragments, PclusterSize: 16 << 10, PackedPclusterSize: 32 << 10})
 	add("lz4-extents", mkfs.Compression{Index: mkfs.IndexExtents, PclusterSize: 16 << 10})
 	add("lz4-extents-fragments", mkfs.Compression{Index: mkfs.IndexExtents, Tails: mkfs.TailFragments})
+	dedupe := func(o *mkfs.Options) { o.Dedupe = true }
+	add("lz4-dedupe", mkfs.Compression{}, dedupe)
+	add("lz4-dedupe-inline-16K", mkfs.Compression{PclusterSize: 16 << 10, Tails: mkfs.TailInline}, dedupe)
+	add("lz4-dedupe-fragments-8K", mkfs.Compression{PclusterSize: 8 << 10, Tails: mkfs.TailFragments}, dedupe)
+	add("lz4-dedupe-extents-8K", mkfs.Compression{PclusterSize: 8 << 10, Index: mkfs.IndexExtents}, dedupe)
 	for _, m := range []mkfs.Method{{Algorithm: mkfs.LZ4HC}, {Algorithm: mkfs.LZMA, Level: 1}, {Algorithm: mkfs.Deflate}, {Algorithm: mkfs.ZSTD}} {
 		name := m.Algorithm.String()
 		add(name+"-16K", mkfs.Compression{Method: m, PclusterSize: 16 << 10})
@@ -134,7 +139,7 @@ func compressibleTree() *tree.Tree {
 
 // compressible is files of all kinds of data: text, zeros, random bytes, mixtures, copies.
 var compressible = sync.OnceValue(func() (all []tree.Bytes) {
-	n, most := 100, 600<<10
+	n, most := 70, 300<<10
 	if matrix {
 		n, most = 300, 5<<20 // more than a segment
 	}
