@@ -123,6 +123,10 @@ $(CACHE)/corpus/SHA256SUMS: test/corpus/make-corpus.sh test/corpus/torture.py
 bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, go-erofs and cp, interleaved: medians and ratios
 	test/bench/run.sh $(CACHE)/corpus
 
+bench-compress: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compressed images beside those of mkfs.erofs and mksquashfs: size, CPU and wall time, decoding, random reads (root; an hour)
+	tools/install-debs.sh $(TEST_DEBS) squashfs-tools
+	$(GO) run ./test/bench/compress -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE) -judges $(CACHE)/judges/bin -out $(CACHE)/bench-compress
+
 bench-pull: build corpus $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## compare pull, start and memory with containerd's overlayfs and erofs (root)
 	$(GO) run ./test/bench/pull -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE)/bench-pull -out $(CACHE)/bench-pull
 

@@ -25,7 +25,12 @@ func (f *mkfsCompress) options() []option {
 			f.c.Method, f.c.Others, err = parseMethods(v)
 			return err
 		}},
-		{short: 'C', arg: needArg, set: size(&f.c.PclusterSize)},
+		{short: 'C', arg: needArg, set: func(v string) error {
+			if err := size(&f.c.PclusterSize)(v); err != nil || f.c.PclusterSize > 0 {
+				return err
+			}
+			return usagef("not a pcluster size")
+		}},
 		{long: "max-extent-bytes", arg: needArg, set: size(&f.c.MaxExtent)},
 		{long: "compress-hints", arg: needArg, set: text(&f.hints)},
 		{long: "workers", arg: needArg, set: size(&f.c.Workers)},

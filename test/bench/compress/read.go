@@ -1,0 +1,182 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/laminafs/lamina/erofs"
+)
+
+// images are what is read back; mkfs.erofs makes them.
+var images = []string{"-zlz4", "-zlz4hc -C65536", "-zdeflate -C65536", "-zzstd -C65536", "-zlzma -C65536"}
+
+// decodeOf compares fsck.erofs --extract, which decodes every file and writes none, with ours.
+func (c *config) decodeOf(name, tar string) (rows []*row, err error) {
+	image := filepath.Join(c.work, "foreign")
+	for _, args := range images {
+		if err := c.foreign(args, image, tar); err != nil {
+			return nil, err
+		}
+		w := &row{Corpus: name, What: args, Runs: map[string][]run{}}
+		sides := []side{{ours, []string{c.lamina, "fsck.erofs", "--extract", image}}, {"fsck.erofs", []string{c.judge("fsck.erofs"), "--extract", image}}}
+		if err := w.measure(sides, filepath.Join(c.work, "none"), c.rounds); err != nil {
+			return nil, err
+		}
+		w.progress()
+		rows = append(rows, w)
+	}
+	return rows, nil
+}
+
+func (c *config) foreign(args, image, tar string) error {
+	if err := os.Remove(image); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err := start(append(append([]string{c.judge("mkfs.erofs"), "--quiet", "--tar=f"}, strings.Fields(args)...), image, tar))
+	return err
+}
+
+// randomReads is how many places are read in a round.
+const randomReads = 2000
+
+// place is 4 KiB of a file.
+type place struct {
+	path string
+	off  int64
+}
+
+// randomOf reads the same random places of one image through an erofs.Image and from a mount of the kernel. "cold" is a
+// new Image and a new mount, "warm" the second pass over the same places; the image file is in the page cache always.
+func (c *config) randomOf(name, tar string) (rows []*row, err error) {
+	image, dir := filepath.Join(c.work, "foreign"), filepath.Join(c.work, "mnt")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for _, args := range images {
+		if err := c.foreign(args, image, tar); err != nil {
+			return nil, err
+		}
+		cold := &row{Corpus: name, What: args + ", cold", Runs: map[string][]run{}}
+		warm := &row{Corpus: name, What: args + ", warm", Runs: map[string][]run{}}
+		for range c.rounds {
+			if err := randomRound(cold, warm, image, dir); err != nil {
+				return nil, err
+			}
+		}
+		fmt.Fprintf(os.Stderr, "%s %s: random 4K: ours %.2g and %.2g s, kernel %.2g and %.2g s (cold, warm)\n", name, args,
+			cold.median(ours, wall), warm.median(ours, wall), cold.median("kernel", wall), warm.median("kernel", wall))
+		rows = append(rows, cold, warm)
+	}
+	return rows, nil
+}
+
+func randomRound(cold, warm *row, image, dir string) (err error) {
+	f, err := os.Open(image)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	im, err := erofs.Open(f)
+	if err != nil {
+		return err
+	}
+	places, err := randomPlaces(im, randomReads)
+	if err != nil {
+		return err
+	}
+	if im, err = erofs.Open(f); err != nil { // nothing read yet
+		return err
+	}
+	mine := func(path string) (io.ReaderAt, func(), error) {
+		i, err := im.Lookup(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return i.Content(), func() {}, nil
+	}
+	if err := unix.Mount(image, dir, "erofs", unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
+	kernel := func(path string) (io.ReaderAt, func(), error) {
+		f, err := os.Open(filepath.Join(dir, path))
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, func() { _ = f.Close() }, nil
+	}
+	for _, w := range []*row{cold, warm} {
+		for name, open := range map[string]func(string) (io.ReaderAt, func(), error){ours: mine, "kernel": kernel} {
+			r, err := readPlaces(places, open)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			w.Runs[name] = append(w.Runs[name], r)
+		}
+	}
+	return nil
+}
+
+// readPlaces reads all places, each by a new open; Wall is of one read.
+func readPlaces(places []place, open func(path string) (io.ReaderAt, func(), error)) (run, error) {
+	buf := make([]byte, 4096)
+	begin := time.Now()
+	for _, p := range places {
+		r, done, err := open(p.path)
+		if err != nil {
+			return run{}, err
+		}
+		_, err = r.ReadAt(buf, p.off)
+		done()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return run{}, fmt.Errorf("%s: %w", p.path, err)
+		}
+	}
+	return run{Wall: time.Since(begin).Seconds() / float64(len(places))}, nil
+}
+
+// randomPlaces are n places in the regular files of an image, each byte as likely as any other.
+func randomPlaces(im *erofs.Image, n int) (list []place, err error) {
+	var files []place // off is the size
+	var total int64
+	err = fs.WalkDir(im, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() >= 4096 {
+			total += info.Size()
+			files = append(files, place{path, info.Size()})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if total == 0 {
+		return nil, errors.New("no file of 4 KiB and more")
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for len(list) < n {
+		at := rng.Int64N(total)
+		for _, f := range files {
+			if at < f.off {
+				list = append(list, place{f.path, at &^ 4095})
+				break
+			}
+			at -= f.off
+		}
+	}
+	return list, nil
+}
