@@ -92,6 +92,12 @@ func TestCompressedImagesShowTheirSource(t *testing.T) {
 			if err := os.WriteFile(file, image, 0o600); err != nil {
 				t.Fatal(err)
 			}
+			var dump bytes.Buffer
+			if err := tree.Dump(&dump, compressibleTree()); err != nil {
+				t.Fatal(err)
+			}
+			readsBack(t, v.name, image, nil, dump.String())
+			isClean(t, v.name, image, nil)
 			judge(t, file, compressibleTree())
 		})
 	}
