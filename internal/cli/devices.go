@@ -15,10 +15,10 @@ func (s *super) extra() int {
 }
 
 // complete is a usage error if the image has a device that was not given and is not behind the image in
-// its file (flattened).
+// its file (flattened), and an error if a device cannot be the one.
 func (im *imageFile) complete() error {
 	if len(im.devices) > 0 {
-		return nil
+		return im.devicesFit()
 	}
 	s, err := im.super()
 	if err != nil {
@@ -26,7 +26,7 @@ func (im *imageFile) complete() error {
 	}
 	for i, d := range s.devices {
 		if d.Blocks != 0 && (d.UniAddr == 0 || d.UniAddr >= uint64(im.size)>>s.BlockBits) {
-			return usagef("device %d of the image is not given: --device FILE", i+1)
+			return usagef("device %d of the image is not given: --device %s", i+1, deviceText(&sizedDevice{d, int64(d.Blocks) << s.BlockBits}))
 		}
 	}
 	return nil
@@ -50,8 +50,8 @@ func (im *imageFile) devicesFit() error {
 			return err
 		}
 		if i < len(s.devices) && uint64(size)>>s.BlockBits < s.devices[i].Blocks {
-			return &codeError{exitCorrupt, fmt.Errorf("device %d: %s has %d bytes, the image says %d blocks of %d",
-				i+1, f.Name(), size, s.devices[i].Blocks, 1<<s.BlockBits)}
+			return &codeError{exitCorrupt, fmt.Errorf("device %d: %s has %d bytes, the image says %d blocks of %d: --device %s",
+				i+1, f.Name(), size, s.devices[i].Blocks, 1<<s.BlockBits, deviceText(&sizedDevice{s.devices[i], int64(s.devices[i].Blocks) << s.BlockBits}))}
 		}
 	}
 	return nil
