@@ -114,8 +114,8 @@ const (
 func (c *Compression) validate(o *Options, bad func(string, ...any)) {
 	bs := o.blockSize()
 	pcluster := func(what string, n int) {
-		if n != 0 && (n < bs || n%bs != 0 || n > compress.MaxPcluster) {
-			bad("%s %d: not a multiple of the block size (%d) up to 1 MiB", what, n, bs)
+		if n != 0 && (n < bs || n%bs != 0 || n > compress.MaxPcluster || n/bs > disk.LclusterMaxDelta) {
+			bad("%s %d: not a multiple of the block size (%d) up to 1 MiB and %d blocks", what, n, bs, disk.LclusterMaxDelta)
 		}
 	}
 	pcluster("pcluster size", c.PclusterSize)

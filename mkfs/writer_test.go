@@ -164,3 +164,27 @@ func TestFailedFinishLeavesNoSuperblock(t *testing.T) {
 		t.Error("there is a superblock")
 	}
 }
+
+func TestValidateReportsWhatCannotBeCompressed(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		want string // "": nothing
+	}{
+		{Options{}, ""},
+		{Options{Compression: &Compression{PclusterSize: 1 << 20}}, ""},
+		{Options{Compression: &Compression{PclusterSize: 5000}}, "pcluster size 5000"},
+		{Options{BlockSize: 512, Compression: &Compression{PclusterSize: 1 << 20}}, "2047 blocks"}, // the count has 11 bits
+		{Options{BlockSize: 65536, Compression: &Compression{}}, "at most 16384"},
+		{Options{ChunkSize: 4096, Compression: &Compression{}}, "chunks"},
+		{Options{Compression: &Compression{Method: Method{Algorithm: ZSTD, Level: 23}}}, "zstd level 23"},
+		{Options{Compression: &Compression{Method: Method{Algorithm: LZMA, Level: 110}}}, "lzma level 110"},
+		{Options{Compression: &Compression{Method: Method{Algorithm: LZ4}, Others: []Method{{Algorithm: LZ4HC}}}}, "lz4: twice"},
+		{Options{Compression: &Compression{Rules: []Rule{{Match: func(string) bool { return true }, Method: 1}}}}, "no method 1"},
+		{Options{Compression: &Compression{MaxExtent: 100}}, "extent limit 100"},
+	} {
+		err := c.o.Validate()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.o.Compression, err, c.want)
+		}
+	}
+}
