@@ -21,6 +21,7 @@ import (
 type config struct {
 	corpus, corpora, work, out  string
 	lamina, judges, mksquashfs  string
+	methods, pclusters          string
 	rounds                      int
 	sizes, speed, best, reading bool
 	wall                        bool
@@ -35,6 +36,8 @@ func main() {
 	flag.StringVar(&c.lamina, "lamina", "bin/lamina", "the program to judge")
 	flag.StringVar(&c.judges, "judges", "", "directory of mkfs.erofs and fsck.erofs 1.9; empty: PATH")
 	flag.StringVar(&c.mksquashfs, "mksquashfs", "mksquashfs", "the program of squashfs-tools")
+	flag.StringVar(&c.methods, "methods", "lz4,lz4hc,deflate,zstd,lzma", "algorithms that are timed, at their default levels")
+	flag.StringVar(&c.pclusters, "pclusters", "4096,65536", "pcluster sizes of these")
 	flag.IntVar(&c.rounds, "rounds", 3, "rounds of what is timed")
 	flag.BoolVar(&c.sizes, "sizes", true, "sizes by algorithm, level and features")
 	flag.BoolVar(&c.speed, "speed", true, "time to compress at default levels")
@@ -115,9 +118,6 @@ func (c *config) one(r *report, name, tar string) error {
 	return nil
 }
 
-// defaults are the algorithms at their default levels.
-var defaults = []string{"lz4", "lz4hc", "deflate", "zstd", "lzma"}
-
 // kinds are the images whose sizes are compared.
 var kinds = []string{
 	"-zlz4", "-zlz4hc", "-zlz4hc,12", "-zdeflate", "-zdeflate,9", "-zzstd", "-zzstd,15", "-zlzma",
@@ -139,9 +139,9 @@ func (c *config) sizesOf(name, tar string) (rows []*row, err error) {
 }
 
 func (c *config) speedOf(name, tar string) (rows []*row, err error) {
-	for _, a := range defaults {
-		for _, size := range []int{4096, 65536} {
-			w, err := c.duel(name, fmt.Sprintf("-z%s -C%d --workers=2", a, size), tar, c.rounds)
+	for _, a := range strings.Split(c.methods, ",") {
+		for _, size := range strings.Split(c.pclusters, ",") {
+			w, err := c.duel(name, fmt.Sprintf("-z%s -C%s --workers=2", a, size), tar, c.rounds)
 			if err != nil {
 				return nil, err
 			}

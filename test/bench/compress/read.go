@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,19 @@ import (
 )
 
 // images are what is read back; mkfs.erofs makes them.
-var images = []string{"-zlz4", "-zlz4hc -C65536", "-zdeflate -C65536", "-zzstd -C65536", "-zlzma -C65536"}
+func (c *config) images() (list []string) {
+	for _, i := range []string{"-zlz4", "-zlz4hc -C65536", "-zdeflate -C65536", "-zzstd -C65536", "-zlzma -C65536"} {
+		if method := strings.Fields(i)[0][len("-z"):]; slices.Contains(strings.Split(c.methods, ","), method) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
 
 // decodeOf compares fsck.erofs --extract, which decodes every file and writes none, with ours.
 func (c *config) decodeOf(name, tar string) (rows []*row, err error) {
 	image := filepath.Join(c.work, "foreign")
-	for _, args := range images {
+	for _, args := range c.images() {
 		if err := c.foreign(args, image, tar); err != nil {
 			return nil, err
 		}
@@ -63,7 +71,7 @@ func (c *config) randomOf(name, tar string) (rows []*row, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	for _, args := range images {
+	for _, args := range c.images() {
 		if err := c.foreign(args, image, tar); err != nil {
 			return nil, err
 		}

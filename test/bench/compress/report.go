@@ -45,7 +45,11 @@ func (w *row) progress() {
 	for _, s := range w.sides() {
 		fmt.Fprintf(os.Stderr, " %s %.0f B %.2f s CPU;", s, w.median(s, size), w.median(s, cpu))
 	}
-	fmt.Fprintf(os.Stderr, " size %.3f CPU %.2f\n", w.ratio(ours, theirs, size), w.ratio(ours, theirs, cpu))
+	peer := theirs
+	if len(w.Runs[theirs]) == 0 {
+		peer = "fsck.erofs"
+	}
+	fmt.Fprintf(os.Stderr, " size %.3f CPU %.2f\n", w.ratio(ours, peer, size), w.ratio(ours, peer, cpu))
 }
 
 func (w *row) sides() (names []string) {
