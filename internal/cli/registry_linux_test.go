@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -17,9 +18,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -99,7 +102,7 @@ const annasPassword = "anna:$2b$04$NTiOzZAaVfN.0.uRtfyy3O6xM/4TOqr0TKgDUIbx4OB1N
 
 // openDoor makes the door before the registry at addr.
 func openDoor(ts *testscript.TestScript, name, addr string, secure bool) {
-	d := &door{}
+	d := &door{stall: -1}
 	d.ReverseProxy = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
 	d.ErrorLog = log.New(io.Discard, "", 0)
 	d.ModifyResponse = d.modify
@@ -132,6 +135,10 @@ type door struct {
 	bytes int64           // of these
 	cut   int64           // give no more bytes of blobs than this; 0: all
 	slow  time.Duration
+	from  string            // what has this in its path is redirected
+	to    string            // to this
+	stall int64             // be silent after as many bytes of each blob; negative: not
+	bad   string            // what is wrong with blobs: see spoil
 	other map[string]string // what is served in place of something whose path ends so
 }
 
@@ -145,6 +152,12 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			serveInstead(w, file)
 			return
 		}
+	}
+	if d.from != "" && strings.Contains(r.URL.Path, d.from) {
+		d.mu.Unlock()
+		w.Header().Set("Location", d.to)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
 	}
 	d.mu.Unlock()
 	if r.TLS != nil {
@@ -182,8 +195,35 @@ func (d *door) modify(r *http.Response) error {
 		return errCutOff
 	}
 	d.blobs++
-	r.Body = &watchedBody{ReadCloser: r.Body, d: d, slow: d.slow}
+	spoil(r, d.bad)
+	r.Body = &watchedBody{ReadCloser: r.Body, d: d, slow: d.slow, stall: d.stall, ctx: r.Request.Context()}
 	return nil
+}
+
+// spoil makes an answer wrong: flip changes a byte, short leaves out the last one, long adds one, html is a page with the
+// status of success, as captive portals have it.
+func spoil(r *http.Response, how string) {
+	if how == "" {
+		return
+	}
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		r.Body = io.NopCloser(iotest.ErrReader(err))
+		return
+	}
+	switch how {
+	case "flip":
+		b[len(b)/2] ^= 1
+	case "short":
+		b = b[:len(b)-1]
+	case "long":
+		b = append(b, 0)
+	case "html":
+		b = bytes.Repeat([]byte("<html>Please log in.</html>\n"), 100)
+		r.Header.Set("Content-Type", "text/html")
+	}
+	r.StatusCode, r.ContentLength, r.Body = http.StatusOK, int64(len(b)), io.NopCloser(bytes.NewReader(b))
+	r.Header.Set("Content-Length", strconv.Itoa(len(b)))
 }
 
 var errCutOff = errors.New("cut off")
@@ -191,8 +231,10 @@ var errCutOff = errors.New("cut off")
 // watchedBody is the body of a blob.
 type watchedBody struct {
 	io.ReadCloser
-	d    *door
-	slow time.Duration
+	d     *door
+	slow  time.Duration
+	stall int64           // bytes until silence; negative: none
+	ctx   context.Context // of the request
 }
 
 // Read implements io.Reader.
@@ -201,7 +243,17 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		time.Sleep(b.slow)
 		p = p[:min(len(p), 64<<10)]
 	}
+	if b.stall == 0 {
+		<-b.ctx.Done()
+		return 0, b.ctx.Err()
+	}
+	if b.stall > 0 {
+		p = p[:min(int64(len(p)), b.stall)]
+	}
 	n, err := b.ReadCloser.Read(p)
+	if b.stall > 0 {
+		b.stall -= int64(n)
+	}
 	b.d.mu.Lock()
 	defer b.d.mu.Unlock()
 	b.d.bytes += int64(n)
@@ -211,7 +263,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// doorCommand talks to a door: door HOST reset | cut N | slow DURATION | instead SUFFIX FILE | fetched N [BYTES] |
+// doorCommand talks to a door: door HOST reset | cut N | slow DURATION | stall N | bad HOW | redirect PART URL | instead SUFFIX FILE | fetched N [BYTES] |
 // asked METHOD | header NAME VALUE. fetched wants N layers, and no more than BYTES of them, to have been asked for since
 // the last reset; asked wants a request with the method, "! door HOST asked ”" that there was none at all; header
 // wants every request to have had the header.
@@ -230,12 +282,19 @@ func doorCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[1] {
 	case "reset":
 		d.asked, d.blobs, d.bytes, d.cut, d.slow, d.other = nil, 0, 0, 0, 0, nil
+		d.stall, d.bad, d.from, d.to = -1, "", "", ""
 	case "cut":
 		d.cut = number(2)
 	case "slow":
 		var err error
 		d.slow, err = time.ParseDuration(args[2])
 		ts.Check(err)
+	case "stall":
+		d.stall = number(2)
+	case "redirect":
+		d.from, d.to = args[2], args[3]
+	case "bad":
+		d.bad = args[2]
 	case "instead":
 		if d.other == nil {
 			d.other = map[string]string{}

@@ -20,10 +20,10 @@ func ofRegistry(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &status): // before the next, which may have it inside: its text has a URL
+		return fmt.Errorf("registry %s: %s%s", registryName(status.RequestURL), status.Status, statusText(status))
 	case errors.As(err, &at):
 		return fmt.Errorf("registry %s: %w", registryName(at.URL), at.Err)
-	case errors.As(err, &status):
-		return fmt.Errorf("registry %s: %s%s", registryName(status.RequestURL), status.Status, statusText(status))
 	}
 	return err
 }

@@ -161,7 +161,7 @@ func (l *Local) importOne(ctx context.Context, name string, d v1.Descriptor, mat
 	if w == nil {
 		w = nobody{}
 	}
-	t := &transfer{Local: l, source: l.fromContent, watch: w}
+	t := &transfer{Local: l, source: l.nowhere, watch: w}
 	if err := t.layers(ctx, c.layers); err != nil {
 		return Image{}, err
 	}

@@ -75,7 +75,7 @@ func (l *Local) Commit(ctx context.Context, ref, name string, o CommitOptions) (
 	if o.Watch == nil {
 		o.Watch = nobody{}
 	}
-	t := &transfer{Local: l, source: l.fromContent, watch: o.Watch}
+	t := &transfer{Local: l, source: l.nowhere, watch: o.Watch}
 	if err := t.layers(ctx, []layer{top}); err != nil {
 		return Image{}, fmt.Errorf("engine: container %s: %w", c.ID, err)
 	}

@@ -48,6 +48,7 @@ type Registry struct {
 	MaxConcurrentDownloads int    `toml:"max_concurrent_downloads"`
 	MaxConcurrentUploads   int    `toml:"max_concurrent_uploads"`
 	MaxConcurrentUnpacks   int    `toml:"max_concurrent_unpacks"`
+	IdleTimeout            string `toml:"idle_timeout"` // how long a registry may be silent; a duration
 }
 
 // Where things are for root.
@@ -72,6 +73,7 @@ func Default() Config {
 		Registry: Registry{
 			ConfigPath:             "/etc/lamina/certs.d:/etc/containerd/certs.d",
 			MaxConcurrentDownloads: 3, MaxConcurrentUploads: 3, MaxConcurrentUnpacks: 4,
+			IdleTimeout: "60s",
 		},
 	}
 }

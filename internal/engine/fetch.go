@@ -36,9 +36,17 @@ func (nobody) Done(int, string)       {}
 // transfer brings layers into the store.
 type transfer struct {
 	*Local
-	source open // of what is not in the content store
+	source source // of what is not in the content store
 	labels map[string]string
 	watch  Watcher
+}
+
+// source leads to the servers that have something.
+type source func(context.Context, v1.Descriptor) (*trail, error)
+
+// only is the source of what is in one repository.
+func (c *client) only(name string) source {
+	return func(context.Context, v1.Descriptor) (*trail, error) { return c.follow(name), nil }
 }
 
 // layers makes sure that the store has every layer.
@@ -167,39 +175,67 @@ func (m *movedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// fromSource fetches a layer, and converts it while it comes. Bytes that have not the digest leave nothing;
-// a stream that breaks off leaves the beginning in the content store, and the next fetch goes on from there.
+// fromSource fetches a layer, and converts it while it comes.
 func (t *transfer) fromSource(ctx context.Context, i int, l layer) error {
-	in, err := t.ingest(ctx, l.desc)
-	if errdefs.IsAlreadyExists(err) { // by a fetch outside of our lock
+	moved := int64(0) // to be taken back when it starts again
+	native := false
+	err := t.fetch(ctx, l.desc, func(in *ingestion, r io.Reader) error {
+		t.watch.Moved(i, -moved)
+		from := &movedReader{&countedReader{r, &moved}, t.watch, i}
+		if moved = 0; IsNative(l.desc.MediaType) { // the blob may become a link of the file
+			native = true
+			return in.all(ctx, from)
+		}
+		err := relay(ctx, from, in, func(ctx context.Context, r io.Reader) error { return t.convert(ctx, r, l, "") })
+		return in.failed(err)
+	})
+	if native && err == nil || errdefs.IsAlreadyExists(err) { // fetched by somebody outside of our lock
 		return t.fromDisk(ctx, i, l)
 	}
+	return err
+}
+
+// fetch brings something from the first server of its source that gives it whole: take gets all of its bytes. Bytes that
+// have not the digest leave nothing; a stream that breaks off leaves the beginning in the content store, and the
+// next server, or the next fetch, goes on from there. If it is there already, the error says so.
+func (t *transfer) fetch(ctx context.Context, d v1.Descriptor, take func(*ingestion, io.Reader) error) error {
+	way, err := t.source(ctx, d)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }() // keeps what came, unless it was committed or aborted
-	src, err := t.source(ctx, l.desc)
+	for {
+		resumed, err := t.fetchOnce(ctx, d, way, take)
+		if err == nil || errdefs.IsAlreadyExists(err) {
+			return err
+		}
+		if !way.goOn(ctx, err, resumed) {
+			return way.failed()
+		}
+	}
+}
+
+// fetchOnce is fetch from the server where the way is.
+func (t *transfer) fetchOnce(ctx context.Context, d v1.Descriptor, way *trail, take func(*ingestion, io.Reader) error) (resumed bool, err error) {
+	in, err := t.ingest(ctx, d)
 	if err != nil {
-		return err
+		return false, err
+	}
+	defer func() { _ = in.Close() }() // keeps what came, unless it was committed or aborted
+	resumed = in.skip > 0
+	src, err := way.open(ctx, d)
+	if err != nil {
+		return resumed, err
 	}
 	defer func() { _ = src.Close() }()
 	r, err := in.resume(src)
 	if err != nil {
-		return err
+		return resumed, err
 	}
 	defer func() { _ = r.Close() }()
-	from := &movedReader{&sourceReader{r: r, size: l.desc.Size}, t.watch, i}
-	if IsNative(l.desc.MediaType) { // the blob may become a link of the file
-		if err := in.all(ctx, from); err != nil {
-			return err
-		}
-		return t.fromDisk(ctx, i, l)
-	}
-	err = relay(ctx, from, in, func(ctx context.Context, r io.Reader) error { return t.convert(ctx, r, l, "") })
-	return in.failed(err)
+	return resumed, take(in, &sourceReader{r: r, size: d.Size})
 }
 
-// sourceReader says of a connection that broke off that it did: the layer may be whole.
+// sourceReader says of a connection that broke off, or is silent, how far it came: the rest may be had later.
 type sourceReader struct {
 	r       io.Reader
 	n, size int64
@@ -209,9 +245,22 @@ type sourceReader struct {
 func (s *sourceReader) Read(b []byte) (int, error) {
 	n, err := s.r.Read(b)
 	s.n += int64(n)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("engine: the connection broke off after %d of %d bytes; what came is kept for the next try", s.n, s.size)
+	if errors.Is(err, errBrokeOff) || errors.Is(err, errSilent) {
+		err = fmt.Errorf("%w after %d of %d bytes; what came is kept for the next try", err, s.n, s.size)
 	}
+	return n, err
+}
+
+// countedReader counts what is read.
+type countedReader struct {
+	r io.Reader
+	n *int64
+}
+
+// Read implements io.Reader.
+func (c *countedReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	*c.n += int64(n)
 	return n, err
 }
 

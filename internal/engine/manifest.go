@@ -194,6 +194,11 @@ func readDocument(ctx context.Context, get open, d v1.Descriptor) ([]byte, error
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // only read
+	return readVerified(r, d)
+}
+
+// readVerified reads the bytes of a descriptor that has been checked, and verifies them.
+func readVerified(r io.Reader, d v1.Descriptor) ([]byte, error) {
 	b := make([]byte, d.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/metadata/boltutil"
-	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/pkg/labels"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -49,22 +49,11 @@ func (l *Local) Pull(ctx context.Context, ref string, o PullOptions) (Image, err
 }
 
 func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComparer, o PullOptions) (Image, error) {
-	r, err := l.resolver(ctx)
+	from, err := l.client(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	_, desc, err := r.Resolve(ctx, name)
-	if errdefs.IsNotFound(err) {
-		return Image{}, fmt.Errorf("the registry has no such image: %w", errdefs.ErrNotFound)
-	}
-	if err != nil {
-		return Image{}, ofRegistry(err)
-	}
-	f, err := r.Fetcher(ctx, name)
-	if err != nil {
-		return Image{}, err
-	}
-	c, err := readContents(ctx, l.knownOr(f), desc, forPlatform(match))
+	c, err := l.find(ctx, from, name, match)
 	if err != nil {
 		return Image{}, err
 	}
@@ -73,7 +62,7 @@ func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComp
 			return Image{}, err
 		}
 	}
-	t := &transfer{Local: l, source: fetchBy(f), labels: sourceLabels(name), watch: o.Watch}
+	t := &transfer{Local: l, source: from.only(name), labels: sourceLabels(name), watch: o.Watch}
 	if t.watch == nil {
 		t.watch = nobody{}
 	}
@@ -83,22 +72,39 @@ func (l *Local) pull(ctx context.Context, name string, match platforms.MatchComp
 	return l.record(ctx, name, c, t.labels)
 }
 
-// knownOr opens what is in the content store, and fetches what is not.
-func (l *Local) knownOr(f remotes.Fetcher) open {
-	return func(ctx context.Context, d v1.Descriptor) (r io.ReadCloser, err error) {
-		r, err = l.fromContent(ctx, d)
+// find learns what an image consists of. A mirror may say that a name stands for what nobody has, or for what is no
+// image: then the next is asked.
+func (l *Local) find(ctx context.Context, from *client, name string, match platforms.MatchComparer) (*contents, error) {
+	known := func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+		r, err := l.fromContent(ctx, d)
 		if errdefs.IsNotFound(err) {
-			r, err = fetchBy(f)(ctx, d)
+			r, err = from.follow(name).document(ctx, d)
 		}
 		return r, err
 	}
-}
-
-// fetchBy opens what a registry has.
-func fetchBy(f remotes.Fetcher) open {
-	return func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-		r, err := f.Fetch(ctx, d)
-		return r, ofRegistry(err)
+	var last v1.Descriptor
+	t := from.follow(name)
+	for {
+		desc, err := t.resolve(ctx)
+		if err != nil {
+			return nil, errors.Join(t.failed(), err)
+		}
+		if desc.Digest == last.Digest {
+			return nil, t.failed()
+		}
+		last = desc
+		c, err := readContents(ctx, known, desc, forPlatform(match))
+		if err == nil {
+			return c, nil
+		}
+		var f *fault
+		strange := errors.Is(err, ErrInvalid) || errors.Is(err, errors.ErrUnsupported) || errors.As(err, &f)
+		if ctx.Err() != nil || !strange {
+			return nil, err
+		}
+		if !t.passOver(err) {
+			return nil, t.failed()
+		}
 	}
 }
 

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -51,12 +51,12 @@ func (l *Local) push(ctx context.Context, im Image, name string, o PushOptions) 
 	if err != nil {
 		return target, err
 	}
-	r, err := l.resolver(ctx)
+	c, err := l.client(ctx)
 	if err != nil {
 		return target, err
 	}
 	// With the digest behind the name, a tag is made to point to it.
-	p, err := r.Pusher(ctx, name+"@"+target.Digest.String())
+	p, err := c.resolver(everyHost).Pusher(ctx, name+"@"+target.Digest.String())
 	if err != nil {
 		return target, fmt.Errorf("engine: %w", err)
 	}
@@ -237,15 +237,12 @@ func (l *Local) refetch(ctx context.Context, name string, d v1.Descriptor) error
 		return err
 	}
 	defer done()
-	var errs []error
-	for _, repo := range repositories(from) {
-		err := l.fetchFrom(ctx, repo, d, from)
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, err)
+	t := &transfer{Local: l, source: l.refetcher(name), labels: from, watch: nobody{}}
+	err = t.fetch(ctx, d, func(in *ingestion, r io.Reader) error { return in.all(ctx, r) })
+	if errdefs.IsAlreadyExists(err) {
+		return nil
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // repositories are where content comes from, by its labels, as host/path.
@@ -262,44 +259,4 @@ func repositories(from map[string]string) []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// fetcher returns what fetches from a repository.
-func (l *Local) fetcher(ctx context.Context, repo string, d v1.Descriptor) (remotes.Fetcher, error) {
-	r, err := l.resolver(ctx)
-	if err != nil {
-		return nil, err
-	}
-	f, err := r.Fetcher(ctx, repo+"@"+d.Digest.String())
-	if err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
-	}
-	return f, nil
-}
-
-func (l *Local) fetchFrom(ctx context.Context, repo string, d v1.Descriptor, labels map[string]string) error {
-	f, err := l.fetcher(ctx, repo, d)
-	if err != nil {
-		return err
-	}
-	t := &transfer{Local: l, source: f.Fetch, labels: labels, watch: nobody{}}
-	in, err := t.ingest(ctx, d)
-	if errdefs.IsAlreadyExists(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	src, err := fetchBy(f)(ctx, d)
-	if err != nil {
-		return fmt.Errorf("engine: %w", err)
-	}
-	defer func() { _ = src.Close() }()
-	rest, err := in.resume(src)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rest.Close() }()
-	return in.all(ctx, rest)
 }

@@ -3,10 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/errdefs"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -31,26 +29,31 @@ func (l *Local) RootOf(ctx context.Context, im Image, o PullOptions) (*Root, err
 	return &Root{Image: im.Name, Manifest: c.manifest.Digest, Config: c.config, layers: c.layers}, nil
 }
 
-// refetcher opens what is not in the content store, at the registry that the image came from.
-func (l *Local) refetcher(name string) open {
-	return func(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+// refetcher leads to what is not in the content store: to the registries that the image came from.
+func (l *Local) refetcher(name string) source {
+	return func(ctx context.Context, d v1.Descriptor) (*trail, error) {
 		labels, err := l.sources(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		err = fmt.Errorf("engine: %s: it is not here, and nobody knows where it came from: %w", d.Digest, errdefs.ErrNotFound)
-		for _, repo := range repositories(labels) {
-			var f remotes.Fetcher
-			if f, err = l.fetcher(ctx, repo, d); err != nil {
-				continue
-			}
-			var r io.ReadCloser
-			if r, err = f.Fetch(ctx, d); err == nil {
-				return r, nil
-			}
+		repos := repositories(labels)
+		if len(repos) == 0 {
+			return nil, fmt.Errorf("engine: %s: it is not here, and nobody knows where it came from: %w", d.Digest, errdefs.ErrNotFound)
 		}
-		return nil, err
+		for i := range repos {
+			repos[i] += "@" + d.Digest.String()
+		}
+		c, err := l.client(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c.follow(repos...), nil
 	}
+}
+
+// nowhere is the source of what has to be in the content store.
+func (l *Local) nowhere(_ context.Context, d v1.Descriptor) (*trail, error) {
+	return nil, fmt.Errorf("engine: %s: it is not here: %w", d.Digest, errdefs.ErrNotFound)
 }
 
 // RootOfFile is RootOf for an image in an archive or a directory; its layers are read from there.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -108,6 +109,9 @@ func (r *Registry) validate(v *validation) {
 	v.count("registry.max_concurrent_downloads", r.MaxConcurrentDownloads)
 	v.count("registry.max_concurrent_uploads", r.MaxConcurrentUploads)
 	v.count("registry.max_concurrent_unpacks", r.MaxConcurrentUnpacks)
+	if d, err := time.ParseDuration(r.IdleTimeout); r.IdleTimeout != "" && (err != nil || d <= 0) {
+		v.add("registry.idle_timeout", "%q: wants a duration above zero, such as 60s", r.IdleTimeout)
+	}
 }
 
 // maxAtOnce bounds numbers of things done at the same time: more is a slip of the finger.
