@@ -112,7 +112,11 @@ func (c cell) arguments(t testing.TB, foreign bool) []string {
 		}
 		args = append(args, "--compress-hints="+hints)
 	}
-	return append(args, "--quiet", "-z"+method, fmt.Sprintf("-C%d", c.pcluster))
+	size := c.pcluster
+	if c.features == "512" {
+		size = min(size, 512<<10) // a count of blocks has 11 bits
+	}
+	return append(args, "--quiet", "-z"+method, fmt.Sprintf("-C%d", size))
 }
 
 // archive is the tar of a cell.
