@@ -20,7 +20,7 @@ func newPs(e *env) *cobra.Command {
 		Short: "List containers",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			return e.local(&local, func(ctx context.Context, l *engine.Local) error {
+			return e.there(&local, func(ctx context.Context, l *engine.Local) error {
 				list, err := l.Containers(ctx)
 				if err != nil {
 					return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/internal/dedupe"
 	"github.com/laminafs/lamina/internal/store"
 )
@@ -45,7 +46,7 @@ func newDedupe(e *env) *cobra.Command {
 		Long:  dedupeLong,
 		RunE: func(_ *cobra.Command, images []string) error {
 			if len(images) > 0 {
-				return e.dedupe(images, dry, asJSON, show)
+				return e.dedupeNamed(images, dry, asJSON, show)
 			}
 			c, err := conf.load()
 			if err != nil {
@@ -83,6 +84,21 @@ func (e *env) dedupeStore(root string, dry, asJSON bool, show progressFlag) (err
 	for _, b := range s.Blobs {
 		if !b.Damaged {
 			paths = append(paths, st.Path(b.Blob))
+		}
+	}
+	return e.dedupe(paths, dry, asJSON, show)
+}
+
+// dedupeNamed shares the data of images that somebody has named: each of them has to be one.
+func (e *env) dedupeNamed(paths []string, dry, asJSON bool, show progressFlag) error {
+	for _, p := range paths {
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		_, err = erofs.Open(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return e.dedupe(paths, dry, asJSON, show)

@@ -20,7 +20,7 @@ func newImages(e *env) *cobra.Command {
 		Short: "List images",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			return e.local(&local, func(ctx context.Context, l *engine.Local) error {
+			return e.there(&local, func(ctx context.Context, l *engine.Local) error {
 				list, err := l.Images(ctx)
 				if err != nil {
 					return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,16 @@ func (f *localFlags) load() (engine.Config, error) {
 	c.Root, err = filepath.Abs(f.root)
 	c.Snapshotter.RootPath = ""
 	return c, err
+}
+
+// there is local for commands that only look: a store that is named, and not there, is a slip that shall not make one.
+func (e *env) there(f *localFlags, do func(ctx context.Context, l *engine.Local) error) error {
+	if f.root != "" {
+		if _, err := os.Stat(f.root); err != nil {
+			return err
+		}
+	}
+	return e.local(f, do)
 }
 
 // local opens the engine, calls do, and closes it again.

@@ -58,7 +58,35 @@ Exit codes:
 	root.AddCommand(commands(e)...)
 	root.AddCommand(linuxCommands(e)...)
 	root.AddCommand(topics()...)
+	root.Version = version()
+	root.SetVersionTemplate("lamina {{.Version}}\n")
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes the commands that cobra adds refuse names that they do not know, which is a usage error.
+func refuseUnknown(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return usagef("%q: no such command, and no such topic; see lamina --help", strings.Join(args, " "))
+				}
+				return nil
+			}
+		case "completion":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return usagef("%q: not one of bash, fish, powershell, zsh", args[0])
+				}
+				return nil
+			}
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // commands are the verbs in the order of the help.

@@ -161,6 +161,9 @@ func (j *runJob) complete(e *env, fs *pflag.FlagSet) error {
 		}
 		o.Volumes = append(o.Volumes, vol)
 	}
+	if err := j.checkNames(); err != nil {
+		return err
+	}
 	return j.completeLimits()
 }
 

@@ -179,6 +179,8 @@ func (e *env) runTask(j *runJob, t *engine.Task) error {
 	var notStarted *engine.NotStartedError
 	var lost *engine.OutputError
 	switch {
+	case errors.As(err, &notStarted) && notStarted.Said == "":
+		return &codeError{exitNotStarted, fmt.Errorf("--runtime %s: %w, and says nothing", j.options.Runtime, err)}
 	case errors.As(err, &notStarted):
 		return &codeError{code: exitNotStarted} // the runtime has said why
 	case errors.As(err, &lost):

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images/archive"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/laminafs/lamina/tartree"
@@ -127,7 +128,13 @@ func platformName(p string) string {
 func importName(d v1.Descriptor, asked string, only bool) (string, error) {
 	own := d.Annotations[images.AnnotationImageName]
 	tag := d.Annotations[v1.AnnotationRefName]
+	bare := false // only stands before a tag
+	if named, err := reference.ParseNormalizedNamed(asked); err == nil {
+		bare = reference.IsNameOnly(named)
+	}
 	switch {
+	case asked != "" && only && bare && tag != "" && !strings.ContainsAny(tag, "/:"):
+		return Normalize(asked + ":" + tag)
 	case asked != "" && only:
 		return Normalize(asked)
 	case own != "":

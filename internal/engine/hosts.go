@@ -53,10 +53,17 @@ type hostRules struct {
 // as if it were not there: a pull that leaves its mirror out, or its certificates, helps nobody. Keys that we do not
 // know are no error, newer versions have more.
 func checkHosts(path string) error {
-	text, err := os.ReadFile(path)
+	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a directory of certificates
 	}
+	if err == nil && !st.Mode().IsRegular() { // a pipe would be waited for
+		err = fmt.Errorf("%s: no regular file", path)
+	}
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}

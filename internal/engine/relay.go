@@ -53,10 +53,20 @@ func keepPieces(ctx context.Context, from <-chan *piece, keep kept, to chan<- *p
 		select {
 		case to <- p:
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(ctx.Err(), keepRest(from, keep))
 		}
 		if p.end == io.EOF {
 			return keep.commit()
+		}
+	}
+	return nil
+}
+
+// keepRest keeps what came before the stream broke off: who goes on need not fetch it again.
+func keepRest(from <-chan *piece, keep kept) error {
+	for p := range from {
+		if _, err := keep.Write(p.bytes()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -116,7 +116,7 @@ func (l *Local) takeName(ctx context.Context, name string) (release func(), err 
 	if name == "" {
 		return func() {}, nil
 	}
-	if !idForm().MatchString(name) {
+	if !IsContainerName(name) {
 		return nil, fmt.Errorf("engine: name %q: not letters, digits, '_', '.', '-', at most 63: %w", name, errdefs.ErrInvalidArgument)
 	}
 	release, err = claim(l.path("content", "busy", "name-"+name), func() error { return context.Cause(ctx) })
@@ -129,6 +129,9 @@ func (l *Local) takeName(ctx context.Context, name string) (release func(), err 
 	}
 	return release, nil
 }
+
+// IsContainerName tells whether a container can have a name.
+func IsContainerName(name string) bool { return idForm().MatchString(name) }
 
 // checkName refuses a name that another container has.
 func (l *Local) checkName(ctx context.Context, name string) error {

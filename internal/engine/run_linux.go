@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,10 +37,12 @@ type Streams struct {
 	Started  func() // called once the command runs; may be nil
 }
 
-// NotStartedError says that the runtime could not start a container; it has said why on stderr.
-type NotStartedError struct{}
+// NotStartedError says that the runtime could not start a container.
+type NotStartedError struct {
+	Said string // by the runtime, on stderr too; "": nothing
+}
 
-func (*NotStartedError) Error() string { return "engine: the runtime could not start the container" }
+func (n *NotStartedError) Error() string { return "engine: the runtime could not start the container" }
 
 // Run mounts the root in a new mount namespace and runs the command; it returns its exit code, 128 + n if
 // signal n ended it; with an OutputError too. All of it happens on one thread, which alone is in that namespace and ends with it; so
@@ -256,11 +259,11 @@ func (t *Task) start(s Streams) (int, error) {
 	close(done)
 	beside.Wait()
 	lost := out.wait()
-	if !t.runtimeFailed() { // it was so quick that nobody saw it
+	if t.runtimeError() == "" && readPid(t.path("pid")) > 0 { // it was so quick that nobody saw it
 		started()
 	}
-	_ = os.Remove(t.path("pid"))
 	code, err := t.exit(cmd.ProcessState, err)
+	_ = os.Remove(t.path("pid"))
 	return code, errors.Join(err, lost)
 }
 
@@ -337,26 +340,30 @@ func (t *Task) exit(p *os.ProcessState, err error) (int, error) {
 	switch {
 	case status.Signaled():
 		return 128 + int(status.Signal()), nil
-	case p.ExitCode() != 0 && t.runtimeFailed():
-		return 0, &NotStartedError{}
+	case p.ExitCode() == 0:
+		return 0, nil
+	}
+	// A runtime that has started the command has written its pid.
+	if said := t.runtimeError(); said != "" || readPid(t.path("pid")) <= 0 {
+		return 0, &NotStartedError{said}
 	}
 	return p.ExitCode(), nil
 }
 
-// runtimeFailed looks for an error in the runtime's log.
-func (t *Task) runtimeFailed() bool {
+// runtimeError is the error in the runtime's log; "": none.
+func (t *Task) runtimeError() string {
 	f, err := os.Open(t.path("log"))
 	if err != nil {
-		return false
+		return ""
 	}
 	defer func() { _ = f.Close() }()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var entry struct{ Level string }
+		var entry struct{ Level, Msg string }
 		if json.Unmarshal(lines.Bytes(), &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
-			return true
+			return cmp.Or(entry.Msg, entry.Level)
 		}
 	}
-	return false
+	return ""
 }
 
 // runtimeDelete makes the runtime forget a container and end what is left of it. It reports nothing: mostly

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ func (c *Config) Validate() []Problem {
 		v.add("version", "%d: this program knows version 1", c.Version)
 	}
 	v.path("root", c.Root, false)
+	if c.Root == "/" {
+		v.add("root", "%q: the store wants a directory of its own", c.Root)
+	}
 	v.path("socket", c.Socket, false)
 	if len(c.Socket) > maxSocketPath {
 		v.add("socket", "longer than the %d bytes that a unix socket may have", maxSocketPath)
@@ -153,7 +157,11 @@ func (v *validation) address(key, a string) {
 		v.path(key, path, false)
 		return
 	}
-	if _, port, err := net.SplitHostPort(a); err != nil || port == "" {
-		v.add(key, "%q: wants host:port or unix:///path", a)
+	_, port, err := net.SplitHostPort(a)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		v.add(key, "%q: wants host:port with a number up to 65535, or unix:///path", a)
 	}
 }
