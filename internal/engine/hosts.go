@@ -39,6 +39,15 @@ func hostDirs(list string) func(string) (string, error) {
 	}
 }
 
+// inHosts says of which hosts.toml an error of the library is, which only knows what the file names: certificates, keys.
+func inHosts(list, host string, err error) error {
+	dir, derr := hostDirs(list)(host)
+	if err == nil || derr != nil || errors.As(err, new(*ConfigError)) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", filepath.Join(dir, "hosts.toml"), err)
+}
+
 // hostRules are the keys of hosts.toml at its top and in each table [host."URL"], as far as they can be wrong
 // (https://github.com/containerd/containerd/blob/v2.4.2/docs/hosts.md).
 type hostRules struct {

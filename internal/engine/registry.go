@@ -42,6 +42,7 @@ func Familiar(name string) string {
 type client struct {
 	tracker docker.StatusTracker
 	find    docker.RegistryHosts
+	dirs    string // of hosts.toml files
 
 	mu    sync.Mutex // guards known
 	known map[string][]docker.RegistryHost
@@ -59,7 +60,7 @@ func (l *Local) client(ctx context.Context) (*client, error) {
 		Credentials:  askOnce(ctx, auth),
 		UpdateClient: func(c *http.Client) error { listen(c, idle); return nil },
 	})
-	return &client{tracker: l.tracker, find: find, known: map[string][]docker.RegistryHost{}}, nil
+	return &client{tracker: l.tracker, find: find, dirs: l.Config.Registry.ConfigPath, known: map[string][]docker.RegistryHost{}}, nil
 }
 
 // idle is how long a registry may be silent.
@@ -98,10 +99,11 @@ func (c *client) hosts(host string) ([]docker.RegistryHost, error) {
 		return list, nil
 	}
 	list, err := c.find(host)
-	if err == nil {
-		c.known[host] = list
+	if err != nil {
+		return nil, inHosts(c.dirs, host, err)
 	}
-	return list, err
+	c.known[host] = list
+	return list, nil
 }
 
 // count is how many servers have what a name says.
