@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
@@ -83,6 +84,9 @@ func OpenLocal(ctx context.Context, c Config) (_ *Local, err error) {
 	l.db = newRecords(l.path("meta.db"))
 	l.meta = metadata.NewDB(l.db, l.files, nil)
 	if err := l.init(ctx); err != nil {
+		if strings.Contains(err.Error(), l.db.path) { // once is enough
+			return nil, err
+		}
 		return nil, fmt.Errorf("engine: %s: %w", l.db.path, err)
 	}
 	l.content, l.images, l.leases = l.meta.ContentStore(), metadata.NewImageStore(l.meta), metadata.NewLeaseManager(l.meta)
