@@ -122,11 +122,13 @@ func newBar(s *screen, what string, total int64) bar {
 	return bar{s, newText(total, progressbar.OptionSetDescription(what))}
 }
 
-// newText is a bar that is drawn by a screen: see barText.
+// newText is a bar that is drawn by a screen: see barText. Without an interval, which would have the library draw, too, on a
+// goroutine of its own.
 func newText(total int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total, append([]progressbar.Option{
 		progressbar.OptionSetWriter(io.Discard), progressbar.OptionShowBytes(true), progressbar.OptionShowCount(),
 		progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(0),
+		progressbar.OptionSetSpinnerChangeInterval(0),
 	}, more...)...)
 }
 
