@@ -21,7 +21,7 @@ RACE     := $(addprefix ./,$(addsuffix /...,$(wildcard tree tartree dirtree erof
 
 TEST_DEBS  := git ca-certificates gcc libc6-dev runc crun systemd attr zstd python3 libarchive-tools mmdebstrap strace e2fsprogs xfsprogs btrfs-progs
 DEMO_DEBS  := runc mmdebstrap
-BENCH_DEBS := $(TEST_DEBS) isal npm
+BENCH_DEBS := $(TEST_DEBS) isal $(if $(shell command -v npm),,npm)
 
 .DEFAULT_GOAL := help
 .PHONY: help build install check test fuzz bench corpus e2e layers judges growth matrix demo clean FORCE
