@@ -33,6 +33,7 @@ import (
 
 type config struct {
 	tar, judges, work, out, methods, profile string
+	with                                     string
 	rounds                                   int
 	most                                     int64
 }
@@ -45,6 +46,7 @@ func main() {
 	flag.StringVar(&c.out, "out", "bench-decode", "prefix of the result files, .md and .json")
 	flag.StringVar(&c.methods, "methods", "lz4,lz4hc,deflate,zstd,lzma", "arguments of -z")
 	flag.StringVar(&c.profile, "profile", "", "file for a processor profile of our side")
+	flag.StringVar(&c.with, "with", "", "program and arguments that start the peer, such as a loader with the libraries of fsck.erofs")
 	flag.IntVar(&c.rounds, "rounds", 5, "rounds of each comparison")
 	flag.Int64Var(&c.most, "most", 64<<20, "bytes of content that are decoded of each image")
 	flag.Parse()
@@ -134,7 +136,8 @@ var decoders = map[disk.Algorithm]func(dst, src []byte) error{
 
 // duel lets both sides decode in turn.
 func (c *config) duel(r *row, s *sample, peer, records string) error {
-	cmd := exec.Command(peer, records)
+	args := append(strings.Fields(c.with), peer, records)
+	cmd := exec.Command(args[0], args[1:]...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
