@@ -7,13 +7,17 @@ import (
 	"github.com/laminafs/lamina/internal/disk"
 )
 
-// pclusterMemory bounds the decoded pclusters of an image, in bytes: those kept for the next read together
-// with those that goroutines are decoding or reading from. It is twice the largest pcluster, rounded up to a
-// power of two as all of them are.
-const pclusterMemory = 32 << 20
+// MinCache bounds the decoded pclusters of an image, in bytes, unless Options allow more: those kept for the next read
+// together with those that goroutines are decoding or reading from. It is more than twice the largest pcluster.
+const MinCache = 32 << 20
 
-// minBuffer is log2 of the smallest buffer, which bounds the number of pclusters.
-const minBuffer = 12
+// Buffers have lengths of four steps for each power of two, so no more than a fifth of one is unused; minBuffer, the log2
+// of the smallest, bounds the number of pclusters.
+const (
+	minBuffer   = 12
+	bufferSteps = 2 // log2
+	bufferSizes = (24-minBuffer)<<bufferSteps + 1
+)
 
 // pclusterKey is what a pcluster is known by.
 type pclusterKey struct {
@@ -42,15 +46,16 @@ type pclusters struct {
 	room  sync.Cond  // something was given back
 	byKey map[pclusterKey]*pcluster
 	lru   pcluster // head of the ring of those without refs, the next to go first
+	bound int      // of size
 	size  int      // bytes of all buffers
 	peak  int
-	pool  [64]sync.Pool // of buffers, by log2 of their length
+	pool  [bufferSizes]sync.Pool // of buffers, by the class of their length
 }
 
 type buffer struct{ b []byte }
 
-func newPclusters() *pclusters {
-	c := &pclusters{byKey: make(map[pclusterKey]*pcluster)}
+func newPclusters(bound int) *pclusters {
+	c := &pclusters{byKey: make(map[pclusterKey]*pcluster), bound: max(bound, MinCache)}
 	c.room.L = &c.mu
 	c.lru.prev, c.lru.next = &c.lru, &c.lru
 	return c
@@ -127,9 +132,9 @@ func (c *pclusters) fill(p *pcluster, n int, src func() ([]byte, error), decode 
 
 // reserve returns a buffer of n bytes as soon as there is room for it.
 func (c *pclusters) reserve(n int) *buffer {
-	class := bufferClass(n)
+	class, size := bufferClass(n)
 	c.mu.Lock()
-	for c.size+1<<class > pclusterMemory {
+	for c.size > c.bound-size {
 		if p := c.lru.next; p != &c.lru {
 			p.prev.next, p.next.prev = p.next, p.prev
 			c.forget(p)
@@ -138,16 +143,22 @@ func (c *pclusters) reserve(n int) *buffer {
 		}
 		c.room.Wait()
 	}
-	c.size += 1 << class
+	c.size += size
 	c.peak = max(c.peak, c.size)
 	c.mu.Unlock()
 	if b, ok := c.pool[class].Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{make([]byte, 1<<class)}
+	return &buffer{make([]byte, size)}
 }
 
-func bufferClass(n int) int { return max(minBuffer, bits.Len(uint(n-1))) }
+// bufferClass returns the length that a buffer for n bytes has, 1 <= n <= zmap.MaxDecoded, and the number of it.
+func bufferClass(n int) (class, size int) {
+	n = max(n, 1<<minBuffer) - 1
+	shift := bits.Len(uint(n)) - 1 - bufferSteps // of the steps between the powers of two around n
+	steps := n>>shift + 1                        // from 5 to 8
+	return (shift+bufferSteps+1-minBuffer)<<bufferSteps + steps - 2<<bufferSteps, steps << shift
+}
 
 // put gives back a pcluster.
 func (c *pclusters) put(p *pcluster) {
@@ -185,6 +196,7 @@ func (c *pclusters) free(p *pcluster) {
 		return
 	}
 	c.size -= len(p.buf.b)
-	c.pool[bufferClass(len(p.buf.b))].Put(p.buf)
+	class, _ := bufferClass(len(p.buf.b))
+	c.pool[class].Put(p.buf)
 	p.buf, p.data = nil, nil
 }

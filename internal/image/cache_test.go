@@ -23,7 +23,7 @@ func stamp(key pclusterKey) func(dst, src []byte) error {
 func noBytes() ([]byte, error) { return nil, nil }
 
 func TestDecodedPclustersStayWithinTheirMemory(t *testing.T) {
-	c := newPclusters()
+	c := newPclusters(0)
 	var wait sync.WaitGroup
 	for g := range 16 {
 		wait.Go(func() {
@@ -57,13 +57,13 @@ func TestDecodedPclustersStayWithinTheirMemory(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if c.peak > pclusterMemory || c.peak < zmap.MaxDecoded {
-		t.Errorf("%d bytes at once, the bound is %d", c.peak, pclusterMemory)
+	if c.peak > MinCache || c.peak < zmap.MaxDecoded {
+		t.Errorf("%d bytes at once, the bound is %d", c.peak, MinCache)
 	}
 }
 
 func TestPclusterIsDecodedOnceForAll(t *testing.T) {
-	c := newPclusters()
+	c := newPclusters(0)
 	key := pclusterKey{pos: 1}
 	var decoded atomic.Int64
 	get := func(n int) {
@@ -94,7 +94,7 @@ func TestPclusterIsDecodedOnceForAll(t *testing.T) {
 }
 
 func TestPclusterThatFailsIsTriedAgain(t *testing.T) {
-	c := newPclusters()
+	c := newPclusters(0)
 	key := pclusterKey{pos: 1}
 	want := errors.New("storage")
 	for range 3 {
@@ -107,5 +107,44 @@ func TestPclusterThatFailsIsTriedAgain(t *testing.T) {
 	}
 	if p, err := c.get(key, 10, 10, noBytes, stamp(key)); err != nil || c.size != 1<<minBuffer || len(c.byKey) != 1 {
 		t.Errorf("%v, %v, %d bytes", p, err, c.size)
+	}
+}
+
+func TestBuffersWasteAFifthAtMost(t *testing.T) {
+	last := 0
+	for n := 1; n <= zmap.MaxDecoded; n += 1 + n/1000 {
+		class, size := bufferClass(n)
+		if size < n || n > 1<<minBuffer && n*5 <= size*4-5 {
+			t.Fatalf("%d bytes for %d", size, n)
+		}
+		if again, same := bufferClass(size); again != class || same != size {
+			t.Fatalf("a buffer of %d bytes goes to class %d, not to %d", size, again, class)
+		}
+		if class < last || class > last+1 || class >= bufferSizes {
+			t.Fatalf("class %d for %d bytes follows on %d", class, n, last)
+		}
+		last = class
+	}
+}
+
+func TestCacheKeepsWhatItMay(t *testing.T) {
+	for _, bound := range []int{0, 3 * MinCache} {
+		c, decoded := newPclusters(bound), 0
+		for range 2 {
+			for pos := range int64(2 * MinCache >> 20) {
+				key := pclusterKey{pos: pos}
+				p, err := c.get(key, 1<<20, 1<<20, noBytes, func(dst, src []byte) error {
+					decoded++
+					return stamp(key)(dst, src)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.put(p)
+			}
+		}
+		if want := 2 * MinCache >> 20; bound == 0 && decoded != 2*want || bound > 0 && decoded != want {
+			t.Errorf("bound %d: decoded %d times", bound, decoded)
+		}
 	}
 }
