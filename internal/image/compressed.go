@@ -161,7 +161,7 @@ func (im *Image) pclusterAt(i *Inode, e *zmap.Extent) (w *Window, pos int64, err
 // reads whole extents reads them once. Parts of it go through the cache.
 func (im *Image) readPcluster(w *Window, pos int64, x *piece) error {
 	e := x.e
-	key := pclusterKey{w, pos, e.PLen, e.Algorithm}
+	key := pclusterKey{w, pos, e.PLen, e.Algorithm, 0}
 	src := payloads.Get().(*payload)
 	defer payloads.Put(src)
 	read := func() ([]byte, error) { return src.read(w, pos, e.PLen) }
@@ -173,11 +173,11 @@ func (im *Image) readPcluster(w *Window, pos int64, x *piece) error {
 		}
 		return decode(x.p, b)
 	}
-	p, err := im.cache.get(key, int(x.from)+len(x.p), int(e.Len), read, decode)
+	p, err := im.cache.get(&want{key: key, from: int(x.from), end: int(x.from) + len(x.p), full: int(e.Len), src: read, decode: decode})
 	if err != nil {
 		return err
 	}
-	copy(x.p, p.data[x.from:])
+	copy(x.p, p.data[int(x.from)-p.base:])
 	im.cache.put(p)
 	return nil
 }
