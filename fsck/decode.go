@@ -40,8 +40,8 @@ type decodeJob struct {
 // pclusterID is a pcluster as an extent has it. Others may begin there and be longer, or be said to have
 // another algorithm.
 type pclusterID struct {
-	device    int
 	pos, plen int64
+	device    int32
 	algorithm disk.Algorithm
 }
 
@@ -57,7 +57,7 @@ func (c *checker) decode(in *image.Inode, z *zmap.Extent, device int, pos int64)
 		q.read = make(map[int]*extentSet)
 		q.bufs = make([][]byte, runtime.GOMAXPROCS(0))
 	}
-	id := pclusterID{device, pos, z.PLen, z.Algorithm}
+	id := pclusterID{pos, z.PLen, int32(device), z.Algorithm}
 	if n, ok := q.done[id]; ok && n >= z.Len {
 		return
 	}
