@@ -9,7 +9,8 @@
 // Images of every kind are read: plain, inline and chunk-based data, holes, extra devices, 48-bit addresses,
 // blocks of 512 bytes to 64 KiB; compressed files and directories (LZ4, MicroLZMA, DEFLATE, Zstandard), with
 // deduplicated extents, tails and whole files in the packed inode, and metadata in a metabox. Reads of 64 KiB
-// and more decode on all processors; what smaller ones decode is kept, up to 32 MiB for an image.
+// and more decode on all processors; what smaller ones decode is kept, up to 32 MiB for an image or what
+// Options.Cache says.
 //
 // Images are hostile input. Whatever the bytes are, every call ends, with the right result or an
 // error, and no call allocates by a number in the image; a FormatError says which bytes break the
@@ -61,7 +62,24 @@ type Device struct {
 // none or holds them itself (flattened, as a tar index with the tar behind it). They must not change
 // while the image is in use.
 func Open(r io.ReaderAt, devices ...io.ReaderAt) (*Image, error) {
-	img, err := image.Open(r, devices, image.Options{})
+	return Options{}.Open(r, devices...)
+}
+
+// DefaultCache is Options.Cache of an image that Open opens, in bytes.
+const DefaultCache = image.MinCache
+
+// Options are choices of who opens an image. Zero values work.
+type Options struct {
+	// Cache bounds the memory for decoded data of compressed files, in bytes; less than DefaultCache counts as that, which
+	// is what decoding of the largest pclusters needs. It is for reads of parts of files that come again: a server of random
+	// reads is as fast as the page cache of a mount would be if it may keep as much as that would. It is filled as data are
+	// decoded.
+	Cache int
+}
+
+// Open opens an image as the function Open does.
+func (o Options) Open(r io.ReaderAt, devices ...io.ReaderAt) (*Image, error) {
+	img, err := image.Open(r, devices, image.Options{Cache: o.Cache})
 	if err != nil {
 		return nil, err
 	}

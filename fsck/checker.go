@@ -43,7 +43,8 @@ type checker struct {
 	missed  missed
 	clashes [][]span // by device: bytes that two structures of metadata want
 	buf     []byte   // block of the directory being read
-	prev    []byte   // name before the current one
+	unused  gapReader
+	prev    []byte // name before the current one
 	chunks  []disk.ChunkIndex
 	xattrs  xattrSet
 }

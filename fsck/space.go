@@ -18,6 +18,9 @@ const (
 	// what follows file data is not read at all: it is in as many places as there are files.
 	maxGapBytes = 16 << 20
 	readSize    = 1 << 20
+	// gapPage and gapStep are what is read at least and at most to look at gaps.
+	gapPage = 1 << 12
+	gapStep = 1 << 14
 )
 
 // metaSpans yields what metadata covers on a device.
@@ -240,27 +243,52 @@ func (c *checker) gap(g gap, budget *int64) {
 // allZero tells whether the bytes [lo, hi) of the image are zero.
 func (c *checker) allZero(lo, hi int64) bool {
 	for lo < hi {
-		n := min(hi-lo, 1<<14)
-		b := c.read(0, lo, n, "unused bytes")
+		b := c.unused.at(c, lo, hi)
 		if b == nil {
 			return true
 		}
 		if !isZero(b) {
 			return false
 		}
-		lo += n
+		lo += int64(len(b))
 	}
 	return true
 }
 
-// readData reads all data of files on a device, each byte once, in the order of the device.
+// gapReader reads gaps in ascending order through a buffer of its own: the small ones within a page at once.
+type gapReader struct {
+	off int64
+	b   []byte
+}
+
+// at returns bytes of [lo, hi), at least one; nil after an error.
+func (z *gapReader) at(c *checker, lo, hi int64) []byte {
+	if lo < z.off || lo >= z.off+int64(len(z.b)) {
+		z.off = lo &^ (gapPage - 1)
+		n := min(max(hi-z.off, gapPage), gapStep, max(c.space[0].size, hi)-z.off)
+		z.b = slices.Grow(z.b[:0], int(n))[:n]
+		if err := c.window(0).Fill(z.b, z.off, "unused bytes"); err != nil {
+			c.fail(0, lo, err)
+			z.b = nil
+			return nil
+		}
+	}
+	return z.b[lo-z.off : min(hi-z.off, int64(len(z.b)))]
+}
+
+// readData reads all data of files on a device, each byte once, in the order of the device. What was decoded has been
+// read before.
 func (c *checker) readData(device int) {
 	w := c.window(device)
 	if w == nil || device > 0 && device == c.box {
 		return
 	}
-	var buf []byte
+	total := c.rep.Stats.BytesRead
 	for lo, hi := range c.space[device].data.union() {
+		total += hi - lo
+	}
+	var buf []byte
+	for lo, hi := range c.jobs.unread(device, c.space[device].data.union()) {
 		for lo < hi {
 			n := min(hi-lo, readSize)
 			if int64(len(buf)) < n {
@@ -275,6 +303,7 @@ func (c *checker) readData(device int) {
 			c.observe(PhaseSpace)
 		}
 	}
+	c.rep.Stats.BytesRead = total
 }
 
 // unchecked says what was left out.

@@ -7,27 +7,33 @@ import (
 	"github.com/laminafs/lamina/internal/disk"
 )
 
-// pclusterMemory bounds the decoded pclusters of an image, in bytes: those kept for the next read together
-// with those that goroutines are decoding or reading from. It is twice the largest pcluster, rounded up to a
-// power of two as all of them are.
-const pclusterMemory = 32 << 20
+// MinCache bounds the decoded pclusters of an image, in bytes, unless Options allow more: those kept for the next read
+// together with those that goroutines are decoding or reading from. It is more than twice the largest pcluster.
+const MinCache = 32 << 20
 
-// minBuffer is log2 of the smallest buffer, which bounds the number of pclusters.
-const minBuffer = 12
+// Buffers have lengths of four steps for each power of two, so no more than a fifth of one is unused; minBuffer, the log2
+// of the smallest, bounds the number of pclusters.
+const (
+	minBuffer   = 12
+	bufferSteps = 2 // log2
+	bufferSizes = (24-minBuffer)<<bufferSteps + 1
+)
 
-// pclusterKey is what a pcluster is known by.
+// pclusterKey is what a decoded pcluster is known by, or a part of it.
 type pclusterKey struct {
 	w         *Window
 	pos, plen int64
 	algorithm disk.Algorithm
+	part      int // 0 is the beginning of the content, else 1 + the page of 1<<minBuffer bytes in which a part begins
 }
 
 // pcluster is a decoded pcluster. Who gets one from the cache has to give it back.
 type pcluster struct {
 	key   pclusterKey
 	ready sync.WaitGroup // until then data, buf and err belong to who decodes it
-	data  []byte         // the beginning of its content: as much as was asked for
-	buf   *buffer        // of data
+	base  int            // where data begin in the content
+	data  []byte
+	buf   *buffer // of data
 	err   error
 
 	refs       int  // of goroutines; what has any stays
@@ -41,16 +47,18 @@ type pclusters struct {
 	mu    sync.Mutex // guards what follows, and the last part of every pcluster
 	room  sync.Cond  // something was given back
 	byKey map[pclusterKey]*pcluster
-	lru   pcluster // head of the ring of those without refs, the next to go first
-	size  int      // bytes of all buffers
+	parts map[pclusterKey]int // how many parts of a pcluster there are, by its key
+	lru   pcluster            // head of the ring of those without refs, the next to go first
+	bound int                 // of size
+	size  int                 // bytes of all buffers
 	peak  int
-	pool  [64]sync.Pool // of buffers, by log2 of their length
+	pool  [bufferSizes]sync.Pool // of buffers, by the class of their length
 }
 
 type buffer struct{ b []byte }
 
-func newPclusters() *pclusters {
-	c := &pclusters{byKey: make(map[pclusterKey]*pcluster)}
+func newPclusters(bound int) *pclusters {
+	c := &pclusters{byKey: make(map[pclusterKey]*pcluster), parts: make(map[pclusterKey]int), bound: max(bound, MinCache)}
 	c.room.L = &c.mu
 	c.lru.prev, c.lru.next = &c.lru, &c.lru
 	return c
@@ -64,26 +72,35 @@ func (c *pclusters) has(key pclusterKey, n int) bool {
 	return p != nil && p.refs == 0 && len(p.data) >= n
 }
 
-// get returns a pcluster with at least n of the full bytes that somebody may want; if it is not there, decode
-// makes them. What src returns decode takes; there may be no room for the result until others give back
-// theirs, so src comes before, because it may read other pclusters of the same cache. The result must be given
-// back to put.
+// want is what somebody wants of a pcluster: bytes from to end of its content. He may come back for others, up to full.
 //
-// Who reads in random places does not come back soon, so at first no more than n bytes are decoded; all of
-// them are when somebody comes back for more.
-func (c *pclusters) get(key pclusterKey, n, full int, src func() ([]byte, error), decode func(dst, src []byte) error) (*pcluster, error) {
-	want := n
+// src returns what decode takes. There may be no room for the result until others give back theirs, so src comes before,
+// because it may read other pclusters of the same cache.
+type want struct {
+	key             pclusterKey
+	from, end, full int
+	src             func() ([]byte, error)
+	decode          func(dst, src []byte) error
+	again           bool // what there was is too short
+}
+
+// get returns a pcluster with the bytes that are wanted. It must be given back to put.
+//
+// Who reads in random places does not come back soon, so no more is decoded than he wants, and no more of it kept: a
+// megabyte of places takes a megabyte. All of the content is decoded and kept when somebody goes on where a part ends, or
+// has so many that it hardly takes more, or comes back to another place while half of the memory is unused.
+func (c *pclusters) get(w *want) (*pcluster, error) {
 	for {
-		p, mine := c.claim(key)
+		p, mine := c.claim(w)
 		if mine {
-			return c.fill(p, want, src, decode)
+			return c.fill(p, w)
 		}
 		p.ready.Wait()
-		if p.err == nil && len(p.data) >= n {
+		if p.err == nil && p.base <= w.from && w.end <= p.base+len(p.data) {
 			return p, nil
 		}
 		err := p.err
-		want = full
+		w.again = true
 		c.drop(p) // too short for this one
 		c.put(p)
 		if err != nil {
@@ -92,28 +109,62 @@ func (c *pclusters) get(key pclusterKey, n, full int, src func() ([]byte, error)
 	}
 }
 
-// claim returns the pcluster of key with a reference; mine if the caller has to fill it.
-func (c *pclusters) claim(key pclusterKey) (p *pcluster, mine bool) {
+// claim returns a pcluster with a reference; mine if the caller has to fill it.
+func (c *pclusters) claim(w *want) (p *pcluster, mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p = c.byKey[key]; p != nil {
+	key, part := w.key, w.part(w.from)
+	if p = c.byKey[key]; p == nil && !w.again {
+		p = c.byKey[part]
+	}
+	if p != nil {
 		if p.refs++; p.refs == 1 {
 			p.prev.next, p.next.prev = p.next, p.prev
 		}
 		return p, false
 	}
 	p = &pcluster{key: key, refs: 1, held: true}
+	if !c.keepsAll(w) {
+		p.key, p.base = part, (part.part-1)<<minBuffer
+		c.parts[key]++
+	}
 	p.ready.Add(1)
-	c.byKey[key] = p
+	c.byKey[p.key] = p
 	return p, true
 }
 
-func (c *pclusters) fill(p *pcluster, n int, src func() ([]byte, error), decode func(dst, src []byte) error) (*pcluster, error) {
-	b, err := src()
+// part is the key of a part that begins at a byte.
+func (w *want) part(from int) pclusterKey {
+	key := w.key
+	key.part = max(from, 0)>>minBuffer + 1
+	return key
+}
+
+// keepsAll decides between all of a pcluster and a part. See get.
+func (c *pclusters) keepsAll(w *want) bool {
+	n, parts := w.end-w.from, c.parts[w.key]
+	if w.again || 4*n >= w.full || parts > 0 && 4*n*(parts+1) >= w.full {
+		return true
+	}
+	if parts == 0 {
+		return false
+	}
+	_, size := bufferClass(w.full)
+	return c.size <= c.bound/2-size || c.byKey[w.part(w.from-n)] != nil || c.byKey[w.part(w.from-1)] != nil
+}
+
+func (c *pclusters) fill(p *pcluster, w *want) (*pcluster, error) {
+	n := w.end
+	if p.key.part == 0 {
+		n = w.full
+	}
+	b, err := w.src()
 	if err == nil {
 		p.buf = c.reserve(n)
 		p.data = p.buf.b[:n]
-		err = decode(p.data, b)
+		if err = w.decode(p.data, b); err == nil && p.base > 0 {
+			c.shrink(p)
+		}
 	}
 	p.err = err
 	p.ready.Done()
@@ -125,11 +176,28 @@ func (c *pclusters) fill(p *pcluster, n int, src func() ([]byte, error), decode 
 	return p, nil
 }
 
+// shrink lets go what lies before the base of a part, if that makes its buffer shorter.
+func (c *pclusters) shrink(p *pcluster) {
+	class, size := bufferClass(len(p.data) - p.base)
+	if size == len(p.buf.b) {
+		p.base = 0
+		return
+	}
+	old := p.buf
+	p.buf = c.buffer(class, size)
+	p.data = p.buf.b[:copy(p.buf.b, p.data[p.base:])]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.size += size
+	c.release(old)
+	c.room.Signal()
+}
+
 // reserve returns a buffer of n bytes as soon as there is room for it.
 func (c *pclusters) reserve(n int) *buffer {
-	class := bufferClass(n)
+	class, size := bufferClass(n)
 	c.mu.Lock()
-	for c.size+1<<class > pclusterMemory {
+	for c.size > c.bound-size {
 		if p := c.lru.next; p != &c.lru {
 			p.prev.next, p.next.prev = p.next, p.prev
 			c.forget(p)
@@ -138,16 +206,34 @@ func (c *pclusters) reserve(n int) *buffer {
 		}
 		c.room.Wait()
 	}
-	c.size += 1 << class
+	c.size += size
 	c.peak = max(c.peak, c.size)
 	c.mu.Unlock()
+	return c.buffer(class, size)
+}
+
+// buffer returns a buffer of a class, which has this size.
+func (c *pclusters) buffer(class, size int) *buffer {
 	if b, ok := c.pool[class].Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{make([]byte, 1<<class)}
+	return &buffer{make([]byte, size)}
 }
 
-func bufferClass(n int) int { return max(minBuffer, bits.Len(uint(n-1))) }
+// release takes back a buffer.
+func (c *pclusters) release(b *buffer) {
+	c.size -= len(b.b)
+	class, _ := bufferClass(len(b.b))
+	c.pool[class].Put(b)
+}
+
+// bufferClass returns the length that a buffer for n bytes has, 1 <= n <= zmap.MaxDecoded, and the number of it.
+func bufferClass(n int) (class, size int) {
+	n = max(n, 1<<minBuffer) - 1
+	shift := bits.Len(uint(n)) - 1 - bufferSteps // of the steps between the powers of two around n
+	steps := n>>shift + 1                        // from 5 to 8
+	return (shift+bufferSteps+1-minBuffer)<<bufferSteps + steps - 2<<bufferSteps, steps << shift
+}
 
 // put gives back a pcluster.
 func (c *pclusters) put(p *pcluster) {
@@ -176,6 +262,13 @@ func (c *pclusters) forget(p *pcluster) {
 	if p.held {
 		p.held = false
 		delete(c.byKey, p.key)
+		if key := p.key; key.part > 0 {
+			if key.part = 0; c.parts[key] > 1 {
+				c.parts[key]--
+			} else {
+				delete(c.parts, key)
+			}
+		}
 	}
 }
 
@@ -184,7 +277,6 @@ func (c *pclusters) free(p *pcluster) {
 	if p.buf == nil {
 		return
 	}
-	c.size -= len(p.buf.b)
-	c.pool[bufferClass(len(p.buf.b))].Put(p.buf)
+	c.release(p.buf)
 	p.buf, p.data = nil, nil
 }

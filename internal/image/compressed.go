@@ -160,25 +160,31 @@ func (im *Image) pclusterAt(i *Inode, e *zmap.Extent) (w *Window, pos int64, err
 // readPcluster reads from a compressed extent whose pcluster is at pos. All of it is decoded in place: who
 // reads whole extents reads them once. Parts of it go through the cache.
 func (im *Image) readPcluster(w *Window, pos int64, x *piece) error {
-	e := x.e
-	key := pclusterKey{w, pos, e.PLen, e.Algorithm}
+	key := pclusterKey{w, pos, x.e.PLen, x.e.Algorithm, 0}
 	src := payloads.Get().(*payload)
 	defer payloads.Put(src)
-	read := func() ([]byte, error) { return src.read(w, pos, e.PLen) }
-	decode := func(dst, src []byte) error { return im.decode(dst, src, &e) }
-	if int64(len(x.p)) == e.Len && !im.cache.has(key, len(x.p)) {
-		b, err := read()
-		if err != nil {
-			return err
-		}
-		return decode(x.p, b)
+	if int64(len(x.p)) < x.e.Len || im.cache.has(key, len(x.p)) {
+		return im.readCached(key, src, x.e, x.from, x.p)
 	}
-	p, err := im.cache.get(key, int(x.from)+len(x.p), int(e.Len), read, decode)
+	b, err := src.read(w, pos, x.e.PLen)
 	if err != nil {
 		return err
 	}
-	copy(x.p, p.data[x.from:])
-	im.cache.put(p)
+	return im.decode(x.p, b, &x.e)
+}
+
+// readCached reads p from an extent through the cache.
+func (im *Image) readCached(key pclusterKey, src *payload, e zmap.Extent, from int64, p []byte) error {
+	d, err := im.cache.get(&want{
+		key: key, from: int(from), end: int(from) + len(p), full: int(e.Len),
+		src:    func() ([]byte, error) { return src.read(key.w, key.pos, key.plen) },
+		decode: func(dst, src []byte) error { return im.decode(dst, src, &e) },
+	})
+	if err != nil {
+		return err
+	}
+	copy(p, d.data[int(from)-d.base:])
+	im.cache.put(d)
 	return nil
 }
 

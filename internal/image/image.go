@@ -41,6 +41,8 @@ type Options struct {
 	// Report, if not nil, is called for every error that does not keep Open from going on: Devices
 	// lacks what comes behind a broken slot. If it is nil the first one ends Open, as it ends a mount.
 	Report func(error)
+	// Cache bounds the bytes of decoded pclusters that are kept, and is MinCache at least.
+	Cache int
 }
 
 func (o Options) broken(err error) error {
@@ -55,7 +57,7 @@ func (o Options) broken(err error) error {
 // long xattr prefixes as erofs_fc_fill_super does (fs/erofs/super.c, Linux 6.18). devices are the extra devices in the
 // order of their slots: all of them, or none, which means that the image is flattened (section 6).
 func Open(r io.ReaderAt, devices []io.ReaderAt, o Options) (*Image, error) {
-	im := &Image{Devices: []Device{{Window: NewWindow(r, "")}}, cache: newPclusters()}
+	im := &Image{Devices: []Device{{Window: NewWindow(r, "")}}, cache: newPclusters(o.Cache)}
 	for _, step := range []func(Options) error{im.openSuper, im.checkSuper, im.checkSum, im.openConfigs} {
 		if err := step(o); err != nil {
 			return nil, err

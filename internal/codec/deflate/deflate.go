@@ -1,6 +1,7 @@
 package deflate
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 )
@@ -219,8 +220,15 @@ func (z *Reader) fill() error {
 	return nil
 }
 
-// peek gets n bits into z.bits, n up to 32, or as many as there are.
+// peek gets n bits into z.bits, n up to 48, or as many as there are.
 func (z *Reader) peek(n uint) error {
+	if z.count < n && z.end-z.pos >= 8 {
+		z.bits |= binary.LittleEndian.Uint64(z.in[z.pos:]) << z.count
+		z.pos += int(63-z.count) >> 3
+		z.count |= 56
+		z.bits &= 1<<z.count - 1
+		return nil
+	}
 	for z.count < n {
 		if err := z.fill(); err == io.ErrUnexpectedEOF {
 			return nil

@@ -88,8 +88,8 @@ func (z *Reader) careful(dst []byte, op int) (int, error) {
 		if distance > op {
 			return op, statusErrors[farMatch]
 		}
-		for end := min(op+n, len(dst)); op < end; op++ {
-			dst[op] = dst[op-distance]
+		for from, end := op-distance, min(op+n, len(dst)); op < end; {
+			op += copy(dst[op:end], dst[from:op]) // twice as much each time, if they overlap
 		}
 	}
 	return op, nil

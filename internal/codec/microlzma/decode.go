@@ -16,6 +16,7 @@ func (e CorruptError) Error() string { return "microlzma: " + string(e) }
 const (
 	errShort    = CorruptError("stream ends early")
 	errProps    = CorruptError("properties in the first byte are wrong")
+	errRange    = CorruptError("value at the start is not below the range")
 	errDistance = CorruptError("distance of a match is beyond the start or the dictionary")
 )
 
@@ -51,9 +52,10 @@ type decoder struct {
 	dict   int
 	state  state
 	rep    [4]uint32 // distances - 1
-	lc     uint
+	lc     uint32
 	lpMask uint32
 	pbMask uint32
+	spill  spill
 }
 
 func (d *decoder) decode(dst, src []byte, dictSize int) error {
@@ -64,10 +66,16 @@ func (d *decoder) decode(dst, src []byte, dictSize int) error {
 	}
 	d.reset(lc + lp)
 	d.coder = startCoder(src)
+	if d.coder.code >= d.coder.rng {
+		return errRange
+	}
 	d.dst, d.op, d.dict = dst, 0, max(dictSize, 0)
 	d.state, d.rep = 0, [4]uint32{}
-	d.lc, d.lpMask, d.pbMask = uint(lc), 1<<lp-1, 1<<pb-1
+	d.lc, d.lpMask, d.pbMask = uint32(lc), 1<<lp-1, 1<<pb-1
 
+	if err := d.fast(src, len(src)-inputMargin); err != nil {
+		return err
+	}
 	if err := d.run(src, len(src)-inputMargin); err != nil || d.op == len(dst) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -64,8 +65,12 @@ type place struct {
 	off  int64
 }
 
-// randomOf reads the same random places of one image through an erofs.Image and from a mount of the kernel. "cold" is a
-// new Image and a new mount, "warm" the second pass over the same places; the image file is in the page cache always.
+// equal is an Image that may keep as much as the page cache of the mount has of the files.
+const equal = "lamina, equal memory"
+
+// randomOf reads the same random places of one image from a mount of the kernel and through an erofs.Image: one as Open
+// gives it, and one with as much memory as the kernel used. "cold" is a new Image and a new mount, "warm" the second pass
+// over the same places; the image file is in the page cache always.
 func (c *config) randomOf(name, tar string) (rows []*row, err error) {
 	image, dir := filepath.Join(c.work, "foreign"), filepath.Join(c.work, "mnt")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -82,12 +87,17 @@ func (c *config) randomOf(name, tar string) (rows []*row, err error) {
 				return nil, err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "%s %s: random 4K: ours %.2g and %.2g s, kernel %.2g and %.2g s (cold, warm)\n", name, args,
-			cold.median(ours, wall), warm.median(ours, wall), cold.median("kernel", wall), warm.median("kernel", wall))
+		for _, w := range []*row{cold, warm} {
+			fmt.Fprintf(os.Stderr, "%s %s: random 4K, us of CPU: ours %.3g, with equal memory %.3g, kernel %.3g\n", name, w.What,
+				1e6*w.median(ours, cpu), 1e6*w.median(equal, cpu), 1e6*w.median("kernel", cpu))
+		}
 		rows = append(rows, cold, warm)
 	}
 	return rows, nil
 }
+
+// opener opens a file to read.
+type opener func(path string) (r io.ReaderAt, done func(), err error)
 
 func randomRound(cold, warm *row, image, dir string) (err error) {
 	f, err := os.Open(image)
@@ -103,16 +113,6 @@ func randomRound(cold, warm *row, image, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	if im, err = erofs.Open(f); err != nil { // nothing read yet
-		return err
-	}
-	mine := func(path string) (io.ReaderAt, func(), error) {
-		i, err := im.Lookup(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		return i.Content(), func() {}, nil
-	}
 	if err := unix.Mount(image, dir, "erofs", unix.MS_RDONLY, ""); err != nil {
 		return err
 	}
@@ -124,22 +124,76 @@ func randomRound(cold, warm *row, image, dir string) (err error) {
 		}
 		return f, func() { _ = f.Close() }, nil
 	}
-	for _, w := range []*row{cold, warm} {
-		for name, open := range map[string]func(string) (io.ReaderAt, func(), error){ours: mine, "kernel": kernel} {
-			r, err := readPlaces(places, open)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			w.Runs[name] = append(w.Runs[name], r)
+	if err := twice(cold, warm, "kernel", places, kernel); err != nil {
+		return err
+	}
+	used, err := pageCache(dir)
+	if err != nil {
+		return err
+	}
+	for side, o := range map[string]erofs.Options{ours: {}, equal: {Cache: used}} {
+		open, err := throughImage(f, o)
+		if err == nil {
+			err = twice(cold, warm, side, places, open)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// readPlaces reads all places, each by a new open; Wall is of one read.
-func readPlaces(places []place, open func(path string) (io.ReaderAt, func(), error)) (run, error) {
+// throughImage opens files of an image of which nothing has been read.
+func throughImage(f *os.File, o erofs.Options) (opener, error) {
+	im, err := o.Open(f)
+	return func(path string) (io.ReaderAt, func(), error) {
+		i, err := im.Lookup(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return i.Content(), func() {}, nil
+	}, err
+}
+
+// pageCache returns how many bytes of the files in a directory are in the page cache.
+func pageCache(dir string) (total int, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		var all unix.CachestatRange
+		var s unix.Cachestat_t
+		if err := unix.Cachestat(uint(f.Fd()), &all, &s, 0); err != nil {
+			return &fs.PathError{Op: "cachestat", Path: path, Err: err}
+		}
+		total += int(s.Cache) * os.Getpagesize()
+		return nil
+	})
+	return total, err
+}
+
+// twice reads all places two times.
+func twice(cold, warm *row, side string, places []place, open opener) error {
+	for _, w := range []*row{cold, warm} {
+		runtime.GC() // of what others left
+		r, err := readPlaces(places, open)
+		if err != nil {
+			return fmt.Errorf("%s: %w", side, err)
+		}
+		w.Runs[side] = append(w.Runs[side], r)
+	}
+	return nil
+}
+
+// readPlaces reads all places, each by a new open; the times are of one read.
+func readPlaces(places []place, open opener) (run, error) {
 	buf := make([]byte, 4096)
-	begin := time.Now()
+	begin, used := time.Now(), cpuTime()
 	for _, p := range places {
 		r, done, err := open(p.path)
 		if err != nil {
@@ -151,7 +205,17 @@ func readPlaces(places []place, open func(path string) (io.ReaderAt, func(), err
 			return run{}, fmt.Errorf("%s: %w", p.path, err)
 		}
 	}
-	return run{Wall: time.Since(begin).Seconds() / float64(len(places))}, nil
+	n := float64(len(places))
+	return run{Wall: time.Since(begin).Seconds() / n, CPU: (cpuTime() - used).Seconds() / n}, nil
+}
+
+// cpuTime is the processor time of this process.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err) // only a bad argument has one
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // randomPlaces are n places in the regular files of an image, each byte as likely as any other.
