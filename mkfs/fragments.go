@@ -12,32 +12,78 @@ import (
 type packed struct {
 	place *place
 	open  *batch           // the segment being filled
-	known map[digest]int64 // where fragments begin
+	ends  ends             // of fragments
+	known map[digest]int64 // where longer ones begin
 	out   tails            // pclusters, until all files are placed
 	sent  int64            // bytes handed to the workers
 }
 
-// fragment puts the end of a file, or all of it, into the packed inode; equal ones only once. part says that it is
-// one of several parts, which come one after the other.
-func (k *compressor) fragment(m *mapped, b []byte, part bool) {
-	at := k.packed.place.size
-	switch {
-	case part && m.FragmentLen > 0:
+// fragment puts the end of a file, or all of it, into the packed inode, unless a fragment there ends alike. part says
+// that it is one of several parts, which come one after the other.
+func (k *compressor) fragment(m *mapped, b []byte, part bool) error {
+	if part {
+		if m.FragmentLen == 0 {
+			k.refersTo(m, k.packed.place.size, 0)
+		}
 		m.FragmentLen += int64(len(b))
-	case part:
-		m.Fragment, m.FragmentLen = at, int64(len(b))
-		m.Count++
-	default:
-		m.Fragment, m.FragmentLen = at, int64(len(b))
-		m.Count++
+		k.pack(b)
+		return nil
+	}
+	if len(b) > maxEnd {
 		key := digestOf(b)
 		if off, known := k.packed.known[key]; known {
-			m.Fragment = off
+			k.refersTo(m, off, len(b))
 			k.w.saved += int64(len(b))
-			return
+			return nil
 		}
-		k.packed.known[key] = at
+		k.packed.known[key] = k.packed.place.size
+		k.refersTo(m, k.packed.place.size, len(b))
+		k.pack(b)
+		return nil
 	}
+	c, err := k.packed.ends.find(b)
+	if err != nil {
+		return err
+	}
+	if c.n == len(b) {
+		k.refersTo(m, k.packed.ends.known[c.of].end-int64(c.n), c.n)
+		k.w.saved += int64(c.n)
+		return nil
+	}
+	k.refersTo(m, k.packed.place.size, len(b))
+	k.pack(b)
+	return k.packed.ends.add(b, k.packed.place.size, c)
+}
+
+// refersTo ends a file with n bytes at an offset of the packed inode.
+func (k *compressor) refersTo(m *mapped, off int64, n int) {
+	m.Fragment, m.FragmentLen = off, int64(n)
+	m.Count++
+}
+
+// sharedEnd leaves out the last extents of a file if the packed inode has all of their bytes, at the end of a fragment:
+// these become what fragment refers to.
+func (k *compressor) sharedEnd(piece *compress.Piece) error {
+	c, err := k.packed.ends.find(piece.Src[max(0, len(piece.Src)-maxEnd):])
+	if err != nil || c.n < len(piece.Rest) {
+		return err
+	}
+	keep, n := len(piece.Extents), len(piece.Rest)
+	for i, at := keep-1, n; i >= 0; i-- {
+		e := &piece.Extents[i]
+		if at += e.Len; at > c.n {
+			break
+		}
+		if e.Ref == 0 { // else nothing is gained
+			keep, n = i, at
+		}
+	}
+	piece.Extents, piece.Rest = piece.Extents[:keep], piece.Src[len(piece.Src)-n:]
+	return nil
+}
+
+// pack appends to the packed inode.
+func (k *compressor) pack(b []byte) {
 	k.packed.place.size += int64(len(b))
 	for len(b) > 0 {
 		if k.packed.open == nil {
