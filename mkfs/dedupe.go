@@ -182,9 +182,9 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 			break
 		}
 	}
-	if m.gain > k.w.bs { // more than the pcluster before it loses, as it ends too early
+	if m.gain > 0 {
 		s.refs, s.to = append(s.refs, m.refs...), append(s.to, m.to...)
-		s.from, s.end, s.gain = m.end, m.end, s.gain+m.gain-k.w.bs
+		s.from, s.end, s.gain = m.end, m.end, s.gain+m.gain
 	}
 	return nil
 }
