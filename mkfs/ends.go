@@ -8,9 +8,9 @@ import "math/bits"
 //	fork (byte 7 from the end, bit 3) ─► fork (byte 20, bit 0) ─► fragments
 //
 // A fork is where fragments first differ that are equal behind it. So a search looks at some bits of what it is asked
-// for, and at the bytes of one fragment; and it takes as long as its bytes are long, however many fragments end alike.
-// A fragment that ends another one is not remembered, as that one does. Memory: 36 bytes for each fragment; their bytes
-// go to a file.
+// for, and then at the bytes of one fragment; it takes as long as what it is asked for is long, however many fragments
+// end alike. One that ends another fragment is not remembered, as that one is. Memory: 44 bytes for each fragment;
+// their bytes go to a file.
 type ends struct {
 	bytes tails
 	known []fragment
@@ -30,6 +30,7 @@ type fragment struct {
 type fork struct {
 	at   int32
 	bit  uint8
+	some int32 // a fragment that it leads to
 	next [2]int32
 }
 
@@ -44,14 +45,8 @@ type common struct {
 	diff byte // bits in which the byte before differs; 0: there is none before
 }
 
-// side returns where a fork sends b. Behind all of b it does not matter.
-func (f *fork) side(b []byte) *int32 {
-	at := len(b) - 1 - int(f.at)
-	if at < 0 {
-		return &f.next[0]
-	}
-	return &f.next[b[at]>>f.bit&1]
-}
+// side returns where a fork sends b, which is long enough.
+func (f *fork) side(b []byte) *int32 { return &f.next[b[len(b)-1-int(f.at)]>>f.bit&1] }
 
 // find returns the fragment that ends like b in the most bytes.
 func (e *ends) find(b []byte) (common, error) {
@@ -60,7 +55,12 @@ func (e *ends) find(b []byte) (common, error) {
 	}
 	at := e.root
 	for at >= 0 {
-		at = *e.forks[at].side(b)
+		f := &e.forks[at]
+		if int(f.at) >= len(b) { // all of them are alike as far as b goes
+			at = ^f.some
+			break
+		}
+		at = *f.side(b)
 	}
 	c := common{of: int(^at)}
 	f := &e.known[c.of]
@@ -83,21 +83,21 @@ func (e *ends) find(b []byte) (common, error) {
 	return c, nil
 }
 
-// add takes note of a fragment that ends before an offset of the packed inode. It has more bytes than find said of it.
+// add takes note of a fragment that ends before an offset of the packed inode, and has more bytes than find said of it.
 func (e *ends) add(b []byte, end int64, c common) error {
 	at, err := e.bytes.add(b)
 	if err != nil {
 		return err
 	}
 	f := fragment{end, at, len(b)}
-	if len(e.known) == 0 {
-		e.root = ^0
-	} else if c.diff == 0 { // it ends as another one, all of it
+	if len(e.known) > 0 && c.diff == 0 { // it ends as another one, all of it
 		e.known[c.of] = f
 		return nil
 	}
+	n := int32(len(e.known))
 	e.known = append(e.known, f)
-	if len(e.known) == 1 {
+	if n == 0 {
+		e.root = ^n
 		return nil
 	}
 	bit := uint8(bits.Len8(c.diff) - 1)
@@ -109,8 +109,8 @@ func (e *ends) add(b []byte, end int64, c common) error {
 		}
 		link = g.side(b)
 	}
-	g := fork{at: int32(c.n), bit: bit, next: [2]int32{*link, *link}}
-	*g.side(b) = ^int32(len(e.known) - 1)
+	g := fork{int32(c.n), bit, n, [2]int32{*link, *link}}
+	*g.side(b) = ^n
 	*link = int32(len(e.forks))
 	e.forks = append(e.forks, g)
 	return nil

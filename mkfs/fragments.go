@@ -18,47 +18,50 @@ type packed struct {
 	sent  int64            // bytes handed to the workers
 }
 
-// fragment puts the end of a file, or all of it, into the packed inode, unless a fragment there ends alike. part says
-// that it is one of several parts, which come one after the other.
+// fragment ends a file, or all of it, with bytes of the packed inode: those that end a fragment there, or new ones. part
+// says that they are one of several parts, which come one after the other.
 func (k *compressor) fragment(m *mapped, b []byte, part bool) error {
-	if part {
-		if m.FragmentLen == 0 {
-			k.refersTo(m, k.packed.place.size, 0)
+	off := int64(-1)
+	if !part {
+		var err error
+		if off, err = k.packed.at(b); err != nil {
+			return err
 		}
-		m.FragmentLen += int64(len(b))
-		k.pack(b)
+	}
+	if m.FragmentLen == 0 {
+		m.Fragment = off
+		m.Count++
+	}
+	m.FragmentLen += int64(len(b))
+	if off >= 0 {
+		k.w.saved += int64(len(b))
 		return nil
 	}
-	if len(b) > maxEnd {
-		key := digestOf(b)
-		if off, known := k.packed.known[key]; known {
-			k.refersTo(m, off, len(b))
-			k.w.saved += int64(len(b))
-			return nil
-		}
-		k.packed.known[key] = k.packed.place.size
-		k.refersTo(m, k.packed.place.size, len(b))
-		k.pack(b)
-		return nil
+	if m.Fragment < 0 {
+		m.Fragment = k.packed.place.size
 	}
-	c, err := k.packed.ends.find(b)
-	if err != nil {
-		return err
-	}
-	if c.n == len(b) {
-		k.refersTo(m, k.packed.ends.known[c.of].end-int64(c.n), c.n)
-		k.w.saved += int64(c.n)
-		return nil
-	}
-	k.refersTo(m, k.packed.place.size, len(b))
 	k.pack(b)
-	return k.packed.ends.add(b, k.packed.place.size, c)
+	return nil
 }
 
-// refersTo ends a file with n bytes at an offset of the packed inode.
-func (k *compressor) refersTo(m *mapped, off int64, n int) {
-	m.Fragment, m.FragmentLen = off, int64(n)
-	m.Count++
+// at returns where a fragment ends with these bytes. If none does it returns -1, and takes note of them as the next one.
+func (p *packed) at(b []byte) (int64, error) {
+	if len(b) > maxEnd {
+		key := digestOf(b)
+		if off, ok := p.known[key]; ok {
+			return off, nil
+		}
+		p.known[key] = p.place.size
+		return -1, nil
+	}
+	c, err := p.ends.find(b)
+	if err != nil {
+		return 0, err
+	}
+	if c.n == len(b) {
+		return p.ends.known[c.of].end - int64(c.n), nil
+	}
+	return -1, p.ends.add(b, p.place.size+int64(len(b)), c)
 }
 
 // sharedEnd leaves out the last extents of a file if the packed inode has all of their bytes, at the end of a fragment:
