@@ -33,7 +33,8 @@ type compressor struct {
 	runs   tails  // runs of the files that are complete: see mapped
 	log    []byte // memory for those of the next one
 	packed packed
-	dedupe *dedupe // nil: nothing is shared
+	twins  twins
+	dedupe *dedupe // nil: only fragments and twins are shared
 	shared bool    // there are references
 	used   uint16  // bit n: method n made a pcluster
 	ended  bool
@@ -78,7 +79,7 @@ func newCompressor(w *Writer) *compressor {
 	l := compress.Layout{BlockBits: w.bits, Dense: c.Index == IndexExtents, MaxExtent: c.MaxExtent, Interlaced: k.interlaced()}
 	k.pool = compress.NewPool(workers, l, k.methods)
 	k.most = 2*workers + 1
-	k.runs.dir, k.packed.out.dir = w.o.TempDir, w.o.TempDir
+	k.runs.dir, k.packed.out.dir, k.packed.ends.bytes.dir = w.o.TempDir, w.o.TempDir, w.o.TempDir
 	if w.o.Dedupe {
 		k.dedupe = newDedupe()
 		k.segment = max(1<<20, min(k.segment, segmentPclusters*c.largest(bs))) // a piece shares nothing with itself
@@ -87,6 +88,9 @@ func newCompressor(w *Writer) *compressor {
 		k.packed.known = make(map[digest]int64)
 		k.packed.place = &place{w: w}
 		k.packed.place.comp = k.begin(0)
+	}
+	if k.fragments() || k.dedupe != nil { // else it would need a later kernel
+		k.twins.known = make(map[twinKey]int64)
 	}
 	return k
 }
@@ -274,4 +278,5 @@ func (k *compressor) close() {
 	k.pool.Close()
 	k.runs.close()
 	k.packed.out.close()
+	k.packed.ends.bytes.close()
 }

@@ -161,43 +161,71 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 	list := c.from.pclusters
 	from := max(sort.Search(len(list), func(i int) bool { return list[i].off > c.off })-1, 0)
 	shift := int64(at) - c.off // from offsets of the origin to those of the piece
+	start := s.least()
+	m := sharer{k: k, b: s.b, from: start, end: start}
 	for ; from > 0; from-- {
 		p := list[from-1]
-		if same, err := s.same(&p, shift); err != nil {
+		if same, err := m.same(&p, shift); err != nil {
 			return err
 		} else if same < p.len || p.len < list[from-1].len {
 			break
 		}
 	}
-	m := sharer{k: k, b: s.b, from: s.end, end: s.end}
 	for _, p := range list[from:] {
 		same, err := m.same(&p, shift)
 		if err != nil {
 			return err
 		}
-		if same >= k.w.bs && p.off+same+shift > int64(m.end) {
+		if same >= k.w.bs && p.off+same+shift > int64(max(m.end, s.end)) {
 			m.use(p, shift, same)
 		}
 		if same < p.len && p.off+same >= c.off { // they differ behind the chunk, or in it
 			break
 		}
 	}
-	if m.gain > k.w.bs { // more than the pcluster before it loses, as it ends too early
-		s.refs, s.to = append(s.refs, m.refs...), append(s.to, m.to...)
-		s.from, s.end, s.gain = m.end, m.end, s.gain+m.gain-k.w.bs
+	if len(m.refs) > 0 {
+		s.take(&m)
 	}
 	return nil
+}
+
+// least returns where a reference may begin at the earliest: within the last one if that is left an lcluster of its own.
+func (s *sharer) least() int {
+	if len(s.refs) == 0 || s.to[len(s.to)-1].stored {
+		return s.end
+	}
+	last := &s.refs[len(s.refs)-1]
+	bs := int(s.k.w.bs)
+	n := bs
+	if last.PLen > bs {
+		n = 2 * bs
+	}
+	return min(s.end, last.Off&^(bs-1)+n)
+}
+
+// take appends references, which may begin within the last one.
+func (s *sharer) take(m *sharer) {
+	if at := m.refs[0].Off; at < s.end {
+		s.cutLast(at)
+	}
+	s.refs, s.to = append(s.refs, m.refs...), append(s.to, m.to...)
+	s.from, s.end, s.gain = m.end, m.end, s.gain+m.gain
+}
+
+// cutLast lets the last reference end at an offset.
+func (s *sharer) cutLast(at int) {
+	last := &s.refs[len(s.refs)-1]
+	s.gain -= int64(last.PLen) * int64(s.end-at) / int64(last.Len)
+	last.Len = at - last.Off
+	q := &s.to[len(s.to)-1]
+	q.len, q.partial = int64(last.Len), true
 }
 
 // use refers to the first same bytes of a pcluster. The one before it may hold more than is used of it in its file:
 // what this one begins with.
 func (s *sharer) use(p pcluster, shift, same int64) {
 	if at := int(p.off + shift); at < s.end {
-		last := &s.refs[len(s.refs)-1]
-		s.gain -= int64(last.PLen) * int64(s.end-at) / int64(last.Len)
-		last.Len = at - last.Off
-		q := &s.to[len(s.to)-1]
-		q.len, q.partial = int64(last.Len), true
+		s.cutLast(at)
 	}
 	ref := compress.Ref{Off: int(p.off + shift), Len: int(same), PLen: int(p.plen)}
 	s.gain += p.plen * same / p.len

@@ -12,32 +12,81 @@ import (
 type packed struct {
 	place *place
 	open  *batch           // the segment being filled
-	known map[digest]int64 // where fragments begin
+	ends  ends             // of fragments
+	known map[digest]int64 // where longer ones begin
 	out   tails            // pclusters, until all files are placed
 	sent  int64            // bytes handed to the workers
 }
 
-// fragment puts the end of a file, or all of it, into the packed inode; equal ones only once. part says that it is
-// one of several parts, which come one after the other.
-func (k *compressor) fragment(m *mapped, b []byte, part bool) {
-	at := k.packed.place.size
-	switch {
-	case part && m.FragmentLen > 0:
-		m.FragmentLen += int64(len(b))
-	case part:
-		m.Fragment, m.FragmentLen = at, int64(len(b))
-		m.Count++
-	default:
-		m.Fragment, m.FragmentLen = at, int64(len(b))
-		m.Count++
-		key := digestOf(b)
-		if off, known := k.packed.known[key]; known {
-			m.Fragment = off
-			k.w.saved += int64(len(b))
-			return
+// fragment ends a file, or all of it, with bytes of the packed inode: those that end a fragment there, or new ones. part
+// says that they are one of several parts, which come one after the other.
+func (k *compressor) fragment(m *mapped, b []byte, part bool) error {
+	off := int64(-1)
+	if !part {
+		var err error
+		if off, err = k.packed.at(b); err != nil {
+			return err
 		}
-		k.packed.known[key] = at
 	}
+	if m.FragmentLen == 0 {
+		m.Fragment = off
+		m.Count++
+	}
+	m.FragmentLen += int64(len(b))
+	if off >= 0 {
+		k.w.saved += int64(len(b))
+		return nil
+	}
+	if m.Fragment < 0 {
+		m.Fragment = k.packed.place.size
+	}
+	k.pack(b)
+	return nil
+}
+
+// at returns where a fragment ends with these bytes. If none does it returns -1, and takes note of them as the next one.
+func (p *packed) at(b []byte) (int64, error) {
+	if len(b) > maxEnd {
+		key := digestOf(b)
+		if off, ok := p.known[key]; ok {
+			return off, nil
+		}
+		p.known[key] = p.place.size
+		return -1, nil
+	}
+	c, err := p.ends.find(b)
+	if err != nil {
+		return 0, err
+	}
+	if c.n == len(b) {
+		return p.ends.known[c.of].end - int64(c.n), nil
+	}
+	return -1, p.ends.add(b, p.place.size+int64(len(b)), c)
+}
+
+// sharedEnd leaves out the last extents of a file if the packed inode has all of their bytes, at the end of a fragment:
+// these become what fragment refers to.
+func (k *compressor) sharedEnd(piece *compress.Piece) error {
+	c, err := k.packed.ends.find(piece.Src[max(0, len(piece.Src)-maxEnd):])
+	if err != nil || c.n < len(piece.Rest) {
+		return err
+	}
+	keep, n := len(piece.Extents), len(piece.Rest)
+	for i, at := keep-1, n; i >= 0; i-- {
+		e := &piece.Extents[i]
+		if at += e.Len; at > c.n {
+			break
+		}
+		if e.Ref == 0 { // else nothing is gained
+			keep, n = i, at
+		}
+	}
+	piece.Extents, piece.Rest = piece.Extents[:keep], piece.Src[len(piece.Src)-n:]
+	return nil
+}
+
+// pack appends to the packed inode.
+func (k *compressor) pack(b []byte) {
 	k.packed.place.size += int64(len(b))
 	for len(b) > 0 {
 		if k.packed.open == nil {

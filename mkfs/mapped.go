@@ -107,16 +107,32 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 			k.add(p.comp, compress.Run{Len: pt.off, Pos: p.block << w.bits, PLen: pt.off, Stored: true})
 		}
 	}
+	if pt.last && !pt.packed && k.fragments() {
+		if err := k.sharedEnd(piece); err != nil {
+			return err
+		}
+	}
+	if err := k.findTwins(pt, piece); err != nil {
+		return err
+	}
 	m, out := p.comp, piece.Out
 	at := pt.off
-	for _, e := range piece.Extents {
+	for i, e := range piece.Extents {
 		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored, Partial: e.Whole > e.Len}
-		if e.Ref > 0 {
+		switch t := &k.twins.all[i]; {
+		case e.Ref > 0:
 			k.refer(&run, &pt.refs[e.Ref-1])
-		} else {
+		case t.pos > 0:
+			run.Pos = t.pos
+			k.shared = true
+			w.saved += run.Len
+		default:
 			w.data.zero(k.pad(w.data.pos(), e))
 			run.Pos = w.data.pos()
 			w.data.write(out[:e.PLen])
+			k.twins.remember(t, run.Pos)
+		}
+		if e.Ref == 0 {
 			out = out[e.PLen:]
 		}
 		k.add(m, run)
@@ -157,9 +173,9 @@ func (k *compressor) commitTail(pt *part, piece *compress.Piece) (err error) {
 	m := pt.p.comp
 	switch e := &piece.Inline; {
 	case pt.packed:
-		k.fragment(m, piece.Src, !pt.last || pt.off > 0)
+		err = k.fragment(m, piece.Src, !pt.last || pt.off > 0)
 	case len(piece.Rest) > 0:
-		k.fragment(m, piece.Rest, false)
+		err = k.fragment(m, piece.Rest, false)
 	case e.Len > 0:
 		pt.p.tailN = int32(e.PLen)
 		m.Inline, m.InlineLen, m.InlineStored = int64(e.PLen), int64(e.Len), e.Stored

@@ -72,6 +72,20 @@ func (t *tails) get(off int64, n int) ([]byte, error) {
 	return t.near[off-t.at:][:n], nil
 }
 
+// read fills b with what is at off. Unlike get it reads no more than that.
+func (t *tails) read(b []byte, off int64) error {
+	if off >= t.base {
+		copy(b, t.mem[off-t.base:])
+		return nil
+	}
+	n := min(int64(len(b)), t.base-off)
+	if _, err := t.spill.ReadAt(b[:n], off); err != nil {
+		return err
+	}
+	copy(b[n:], t.mem)
+	return nil
+}
+
 // copyTo writes everything that was added.
 func (t *tails) copyTo(o *output) error {
 	for off := int64(0); off < t.base; {

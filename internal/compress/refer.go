@@ -44,7 +44,7 @@ func (c *cutter) distance() int {
 }
 
 // worth is distance when a pcluster from here would hold that many bytes. A Ref within them makes it hold less, so
-// it is passed over unless it, and those that follow it without a gap, lead clearly beyond.
+// it is passed over unless it, and those that follow it without a gap, lead beyond.
 func (c *cutter) worth(held int) int {
 	for {
 		d := c.distance()
@@ -58,7 +58,7 @@ func (c *cutter) worth(held int) int {
 			}
 			end += r.Len
 		}
-		if end >= c.at()+held+held/4 {
+		if end > c.at()+held {
 			return d
 		}
 		c.ref++
