@@ -275,7 +275,9 @@ type pieced struct {
 	pieces []mkfs.Piece
 }
 
-func (p pieced) Located() (int, []mkfs.Piece, error) { return p.device, p.pieces, nil }
+func (p pieced) Located() (mkfs.Location, error) {
+	return mkfs.Location{Device: p.device, Pieces: p.pieces}, nil
+}
 
 // A build time counts from the time of most files, or is it.
 func TestBuildTimeIsWhatReadersCompute(t *testing.T) {
