@@ -171,6 +171,7 @@ type Extent struct {
 	Algorithm string // "lz4", "lzma", "deflate", "zstd"; empty if the bytes are not compressed
 	Hole      bool
 	Encoded   bool // an index describes it: compressed, or stored in a way of its own
+	Inline    bool // behind the inode
 	Packed    bool // a fragment: the inode PackedNID of the superblock has the bytes
 }
 
@@ -179,15 +180,17 @@ const MetaboxDevice = image.MetaboxDevice
 
 // Extents returns where the data of the inode is: ascending, without gaps from 0 to Size. Adjacent pieces are
 // joined unless they are encoded or packed.
-func (i *Inode) Extents() ([]Extent, error) {
+func (i *Inode) Extents() ([]Extent, error) { return extents(i.im.img, &i.raw) }
+
+func extents(img *image.Image, raw *image.Inode) ([]Extent, error) {
 	var list []Extent
-	for e, err := range i.im.img.Extents(&i.raw) {
+	for e, err := range img.Extents(raw) {
 		if err != nil {
 			return nil, err
 		}
 		x := Extent{
 			Logical: e.Logical, Physical: e.Pos, Length: e.Len, Stored: e.Stored, Device: e.Device,
-			Hole: e.Kind == image.Hole, Encoded: e.Kind == image.Encoded, Packed: e.Kind == image.Packed,
+			Hole: e.Kind == image.Hole, Encoded: e.Kind == image.Encoded, Packed: e.Kind == image.Packed, Inline: e.Kind == image.Inline,
 		}
 		if x.Encoded && !e.Plain {
 			x.Algorithm = e.Algorithm.String()
@@ -197,7 +200,8 @@ func (i *Inode) Extents() ([]Extent, error) {
 	return list, nil
 }
 
-// Content returns the data of the inode, read from the image when it is asked for.
+// Content returns the data of the inode, read from the image when it is asked for. It has the method Extents of
+// Inode, and ChunkSize.
 func (i *Inode) Content() tree.Content { return &content{i.im.img, i.NID} }
 
 // content finds its inode anew for every read, which the cache makes cheap: a tree has one for every
@@ -205,6 +209,24 @@ func (i *Inode) Content() tree.Content { return &content{i.im.img, i.NID} }
 type content struct {
 	img *image.Image
 	nid uint64
+}
+
+// Extents returns where the data is, as Inode.Extents does.
+func (c *content) Extents() ([]Extent, error) {
+	raw, err := c.img.Inode(c.nid)
+	if err != nil {
+		return nil, err
+	}
+	return extents(c.img, &raw)
+}
+
+// ChunkSize returns the size of the chunks of a chunk-based file, 0 for others.
+func (c *content) ChunkSize() (int64, error) {
+	raw, err := c.img.Inode(c.nid)
+	if err != nil || raw.Layout() != ChunkBased {
+		return 0, err
+	}
+	return 1 << c.img.ChunkBits(&raw), nil
 }
 
 // ReadAt implements io.ReaderAt.

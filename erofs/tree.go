@@ -7,8 +7,8 @@ import (
 	"github.com/laminafs/lamina/tree"
 )
 
-// Tree returns the whole image as a tree. Names of the same inode are one node; contents are read from
-// the image when they are asked for, so the image and its devices must outlive the tree.
+// Tree returns the whole image as a tree. Names of the same inode are one node; contents are those of
+// Inode.Content, so the image and its devices must outlive the tree.
 //
 // What cannot be represented ends it: a directory, link or xattr that is corrupt, a directory with two
 // names, more than tree.MaxDepth levels.

@@ -17,6 +17,7 @@ func (w *Writer) putChunks(f tree.File, r io.Reader) (*place, error) {
 		data = []tree.Extent{{Off: 0, Len: f.Size}}
 	}
 	before := w.data.pos()
+	w.data.align(w.bs) // behind extents that end at any byte
 	if w.o.large(f.Size) {
 		w.data.align(w.o.LargeAlign)
 	}

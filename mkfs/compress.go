@@ -172,7 +172,7 @@ func (k *compressor) packs(size int64, method, pcluster int) bool {
 func (k *compressor) tail(last bool) compress.Tail {
 	switch {
 	case !last:
-	case k.c.Tails == TailInline:
+	case k.c.Tails == TailInline && k.c.Index != IndexExtents: // extents end at any byte: there is no padding to save
 		return compress.TailInline
 	case k.fragments():
 		return compress.TailRest

@@ -227,6 +227,8 @@ func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 			in.layout, in.u = it.form.Layout(), uint32(c.comp.blocks)
 		case it.shape&late != 0:
 			in.setBlock(e.lateBlock+it.block, true)
+		case c.device != 0:
+			in.setBlock(e.w.behind(e.end, int(c.device)-1)+c.block, true)
 		default:
 			in.setBlock(c.block, c.blocksOf() > 0)
 		}

@@ -39,8 +39,8 @@ func NewIndex(f File, o Options) (*IndexWriter, error) {
 	if o.BlockSize != indexBlock {
 		errs = append(errs, fmt.Errorf("mkfs: options: block size %d: a tar index has blocks of 512 bytes", o.BlockSize))
 	}
-	if o.ChunkSize != 0 || o.DataDevice != nil || o.LargeAlign != 0 || o.Dedupe || o.Compression != nil || o.Bases != nil {
-		errs = append(errs, errors.New("mkfs: options: a tar index places no data: no chunk size, blob, alignment, deduplication, compression or bases"))
+	if o.ChunkSize != 0 || o.DataDevice != nil || o.LargeAlign != 0 || o.Dedupe || o.Compression != nil || o.Bases != nil || o.Devices != nil || o.Keep != 0 {
+		errs = append(errs, errors.New("mkfs: options: a tar index places no data: no chunk size, blob, alignment, deduplication, compression, bases, devices or image to keep"))
 	}
 	if err := errors.Join(append(errs, o.Validate())...); err != nil {
 		return nil, err

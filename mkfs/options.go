@@ -39,6 +39,12 @@ type Options struct {
 	// Bases are files that have blocks which the image need not have: it refers to those that it finds there,
 	// and the bases that it refers to are its extra devices, in their order. Nil: the image holds all of its data.
 	Bases *Bases
+	// Devices are files that the image refers to for the contents that are Located on them: its extra devices, in this
+	// order, whether it needs them or not.
+	Devices []Device
+	// Keep is the length of an image that is in the file already. It stays as it is but for its superblock: all that is
+	// written goes behind it, and contents that are Located in it need not be written. 0: there is none.
+	Keep int64
 	// LargeAlign aligns files of at least that size to that size, at most 1 GiB, for DAX: 2 MiB maps with huge
 	// pages. Their tails are not inlined. 0: every file starts at a block.
 	LargeAlign int64
@@ -52,6 +58,10 @@ type Options struct {
 	Time TimePolicy
 	// Timestamp is the time for TimeFixed and TimeClamp, in seconds since 1970.
 	Timestamp int64
+
+	// BuildTime, in seconds since 1970, is stored as the time when the image was made; 0: none is. A build time before the
+	// most frequent time of the files costs 32 bytes for each inode, as the format counts one from the other.
+	BuildTime int64
 
 	// Owner maps the owner of every inode; nil keeps it.
 	Owner func(uid, gid uint32) (uint32, uint32)
@@ -174,6 +184,7 @@ func (o *Options) Validate() error {
 	if b := o.Bases; b != nil {
 		b.validate(o, bad)
 	}
+	o.validateReferred(bad)
 	if n := len(o.XattrPrefixes); n > disk.LongPrefixMax || n == disk.LongPrefixMax && o.Fingerprints {
 		bad("%d xattr prefixes: more than %d, with that of fingerprints", n, disk.LongPrefixMax)
 	}

@@ -14,14 +14,15 @@ import (
 
 // place is where the Writer put the bytes of a file; it is the Content of the node.
 type place struct {
-	w     *Writer
-	size  int64
-	block int64   // first block of the data that is in blocks
-	tail  int64   // offset of the inline tail in Writer.tails
-	tailN int32   // its length; 0: none
-	chunk *chunks // of a chunk-based file, else nil
-	comp  *mapped // of a compressed file, else nil
-	print *fingerprint
+	w      *Writer
+	size   int64
+	block  int64   // first block of the data that is in blocks
+	tail   int64   // offset of the inline tail in Writer.tails
+	tailN  int32   // its length; 0: none
+	device uint16  // where block is: of Options.Devices, 0: the image, or the data device
+	chunk  *chunks // of a chunk-based file, else nil
+	comp   *mapped // of a compressed file, else nil
+	print  *fingerprint
 }
 
 // chunks says where the chunks of a file are.
@@ -269,10 +270,7 @@ func (p *place) readSome(b []byte, off int64) (int, error) {
 		k := sort.Search(len(runs), func(k int) bool { return runs[k].first+runs[k].count > at })
 		if k < len(runs) && runs[k].first <= at {
 			pos := runs[k].block<<w.bits + (at-runs[k].first)*size + off%size
-			if d := runs[k].device; w.bases != nil && d > 0 {
-				return w.o.Bases.list[d-1].Data.ReadAt(b, pos)
-			}
-			return w.data.readAt(b, pos)
+			return w.readDevice(runs[k].device, b, pos)
 		}
 		clear(b)
 		return len(b), nil
@@ -280,13 +278,21 @@ func (p *place) readSome(b []byte, off int64) (int, error) {
 	inBlocks := p.size - int64(p.tailN)
 	if off < inBlocks {
 		b = b[:min(int64(len(b)), inBlocks-off)]
-		return w.data.readAt(b, p.block<<w.bits+off)
+		return w.readDevice(p.device, b, p.block<<w.bits+off)
 	}
 	t, err := w.tails.get(p.tail, int(p.tailN))
 	if err != nil {
 		return 0, err
 	}
 	return copy(b, t[off-inBlocks:]), nil
+}
+
+// readDevice reads from a file that is not written, or from what was written.
+func (w *Writer) readDevice(device uint16, b []byte, pos int64) (int, error) {
+	if r := w.deviceData(device); r != nil {
+		return r.ReadAt(b, pos)
+	}
+	return w.data.readAt(b, pos)
 }
 
 // Data implements tree.Content.

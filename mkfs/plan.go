@@ -74,7 +74,7 @@ type planner struct {
 }
 
 // plan computes all addresses; base is the offset behind the data, a multiple of the block size.
-func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
+func (w *Writer) plan(t *tree.Tree, base int64) (_ *plan, err error) {
 	p := planner{w: w, plan: &plan{inodes: t.Inodes(), base: base}}
 	p.items = make([]item, len(p.inodes))
 	if w.o.Compression != nil {
@@ -85,6 +85,9 @@ func (w *Writer) plan(t *tree.Tree, base int64) (*plan, error) {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
 	p.epoch, p.nsec = w.commonTime(p.inodes)
+	if p.epoch, p.nsec, err = w.o.epoch(p.epoch, p.nsec); err != nil {
+		return nil, err
+	}
 	if n := w.packedNode(); n != nil {
 		n.Mtime, n.Nsec = p.epoch, p.nsec
 		p.inodes, p.items = append(slices.Clip(p.inodes), n), append(p.items, item{})

@@ -19,6 +19,7 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"math"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -37,21 +38,24 @@ type Writer struct {
 	slots  []deviceSlot
 	header int64 // length of what is before the data
 
-	comp    *compressor // nil: nothing is compressed
-	bases   *based      // nil: all data is in the image
-	prints  fingerprinter
-	tails   tails
-	slab    []place
-	scratch []byte // a block
-	hash    maphash.Hash
-	files   map[dedupeKey][]*place
-	pieces  map[dedupeKey][]int64
-	saved   int64 // bytes not stored twice
-	based   int64 // bytes referred to in bases
-	sparse  int64 // declared cost of sparse files beyond their data, see allowSparse
-	copied  int64 // bytes of data that came, equal ones included
-	filled  int64 // zeros written between them
-	top     int64 // behind the highest block of data on any device
+	comp     *compressor // nil: nothing is compressed
+	bases    *based      // nil: all data is in the image
+	prints   fingerprinter
+	tails    tails
+	slab     []place
+	scratch  []byte // a block
+	hash     maphash.Hash
+	files    map[dedupeKey][]*place
+	pieces   map[dedupeKey][]int64
+	saved    int64 // bytes not stored twice
+	based    int64 // bytes referred to in bases
+	referred int64 // bytes referred to on devices and in the image that is kept
+	lowest   int64 // where the first of the latter is
+	begin    int64 // where the data that is written begins
+	sparse   int64 // declared cost of sparse files beyond their data, see allowSparse
+	copied   int64 // bytes of data that came, equal ones included
+	filled   int64 // zeros written between them
+	top      int64 // behind the highest block of data on any device
 
 	progress Event
 	observed int64
@@ -72,6 +76,7 @@ type Summary struct {
 	Metadata       int64    // of it, everything from the first inode on
 	Saved          int64    // bytes not stored because equal ones were there
 	Based          int64    // bytes not stored because bases have them
+	Referred       int64    // bytes not stored because they lie on Options.Devices or in what was kept
 	Bases          []int    // the bases that became extra devices, by their numbers in Options.Bases from 0
 	Inodes         int64    // number of inodes
 	Dropped        int      // xattrs left out because EROFS has no such namespace
@@ -92,6 +97,9 @@ func New(f File, o Options) (*Writer, error) {
 	}
 	if o.Bases != nil {
 		w.slots = make([]deviceSlot, o.Bases.Len())
+	}
+	if len(o.Devices) > 0 {
+		w.slots = w.deviceSlots()
 	}
 	w.start()
 	return w, nil
@@ -115,7 +123,8 @@ func newWriter(f File, o Options) (*Writer, error) {
 // start reserves the header: superblock, device table, table of long xattr prefixes.
 func (w *Writer) start() {
 	w.header = disk.Align(int64(len(w.encodeHeader())), w.bs)
-	w.meta = newOutput(w.f, w.header)
+	w.begin, w.lowest = max(w.header, disk.Align(w.o.Keep, w.bs)), math.MaxInt64
+	w.meta = newOutput(w.f, w.begin)
 	w.data = w.meta
 	if w.o.DataDevice != nil {
 		w.data, w.device = newOutput(w.o.DataDevice, 0), 1
@@ -166,6 +175,9 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if w.bases != nil {
 		w.bases.devices()
 	}
+	if err := w.checkKept(); err != nil {
+		return Summary{}, err
+	}
 	base := w.meta.pos()
 	p, err := w.plan(t, base)
 	if err != nil {
@@ -185,7 +197,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, err
 	}
 	sum := Summary{
-		Size: p.end, Data: base - w.header, Metadata: p.end - base, Saved: w.saved, UUID: uuid,
+		Size: p.end, Data: base - w.begin, Metadata: p.end - base, Saved: w.saved, Referred: w.referred, UUID: uuid,
 		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
@@ -232,6 +244,15 @@ func (w *Writer) adoptFile(n *tree.Node, path func() string) error {
 	f := tree.File{Size: n.Size, Path: path}
 	var r io.Reader
 	if n.Size > 0 {
+		if l, ok := n.Content.(Located); ok {
+			c, err := w.refer(n, l)
+			if c != nil && err == nil {
+				n.Content = c
+			}
+			if c != nil || err != nil {
+				return err
+			}
+		}
 		f.Data = n.Content.Data()
 		r = dataReader(n.Content, f)
 	}
@@ -297,7 +318,12 @@ func (w *Writer) uniaddr(i int) int64 {
 	if w.meta == nil {
 		return 0
 	}
-	addr := w.meta.pos() >> w.bits
+	return w.behind(w.meta.pos(), i)
+}
+
+// behind returns the block where device i begins in the unified address space of an image of size bytes.
+func (w *Writer) behind(size int64, i int) int64 {
+	addr := size >> w.bits
 	for _, s := range w.slots[:i] {
 		addr += s.blocks
 	}
@@ -344,6 +370,9 @@ func (w *Writer) super(p *plan) disk.Superblock {
 		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(len(p.inodes)),
 		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
 		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.root),
+	}
+	if w.o.BuildTime != 0 {
+		s.BuildTime = uint32(w.o.BuildTime - p.epoch)
 	}
 	copy(s.VolumeName[:], w.o.Label)
 	if !w.o.NoChecksum {

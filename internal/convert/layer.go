@@ -28,6 +28,12 @@ type Options struct {
 	// DiffID, if set, is what the digest of the uncompressed tar must be; if not, it is a *DigestError.
 	DiffID string
 
+	// Raw, if set, gets the uncompressed tar of Layer and Tree, every byte of it.
+	Raw io.Writer
+
+	// Spool, if set, is what Layer puts files in: it stands before the Writer.
+	Spool func(tree.Spool) tree.Spool
+
 	// Edit, if set, may change the tree before the metadata is written.
 	Edit func(*tree.Tree) error
 }
@@ -48,7 +54,11 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r, t, err := read(in, fixed(w), nil, o)
+	var spool tree.Spool = w
+	if o.Spool != nil {
+		spool = o.Spool(w)
+	}
+	r, t, err := read(in, fixed(spool), o.raw(), o)
 	if err != nil {
 		_ = w.Close()
 		return r, err
@@ -63,7 +73,18 @@ func Layer(in io.Reader, out mkfs.File, o Options) (Result, error) {
 // Tree reads a layer into a tree, its files into the spool that spools returns once the compression is
 // known. It reads in to its end, and fills all of Result but Summary.
 func Tree(in io.Reader, spools func(tartree.Compression) (tree.Spool, error), o Options) (Result, *tree.Tree, error) {
-	return read(in, spools, nil, o)
+	return read(in, spools, o.raw(), o)
+}
+
+// raw is what takes the windows of the tar on their way.
+func (o *Options) raw() func([]byte) error {
+	if o.Raw == nil {
+		return nil
+	}
+	return func(b []byte) error {
+		_, err := o.Raw.Write(b)
+		return err
+	}
 }
 
 func fixed(s tree.Spool) func(tartree.Compression) (tree.Spool, error) {

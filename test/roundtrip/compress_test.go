@@ -107,7 +107,12 @@ func TestCompressedImagesShowTheirSource(t *testing.T) {
 func judge(t *testing.T, file string, want *tree.Tree) {
 	t.Helper()
 	oracle.Run(t, oracle.Need(t, "fsck.erofs"), "--extract", file)
-	dir := oracle.MountImage(t, file)
+	judgeMounted(t, oracle.MountImage(t, file), want)
+}
+
+// judgeMounted compares the files of a mounted image with a tree.
+func judgeMounted(t *testing.T, dir string, want *tree.Tree) {
+	t.Helper()
 	err := want.Walk(func(path string, n *tree.Node) error {
 		if !n.IsRegular() {
 			return nil
