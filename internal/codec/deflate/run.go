@@ -108,6 +108,9 @@ func (r *run) goOn() error {
 		close(n.quit)
 		r.s.trust.tell(false)
 	}
+	if r.last != r && r.last.out == nil { // a run that was dropped may still read its piece
+		r.s.pieces.done(r.last)
+	}
 	r.unread = n.data[margin:] // the rest it has seen
 	r.z.stop = n.off + int64(n.size)
 	r.last = n
