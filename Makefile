@@ -16,7 +16,7 @@ LINKS    := mkfs.erofs fsck.erofs dump.erofs
 # What other people import: it must build on every system that Go knows (see doc/design/architecture.md).
 PUBLIC   := $(addprefix ./,$(wildcard tree tartree dirtree erofs mkfs fsck verity composefs))
 # Packages whose goroutines share memory, or whose tests are cheap: they run under the race detector too. The codecs have no
-# goroutines, and their loops take ten times as long there.
+# goroutines, but for the streams of gzip, and their loops take ten times as long there.
 RACE     := $(addprefix ./,$(addsuffix /...,$(wildcard tree tartree dirtree erofs mkfs fsck $(filter-out internal/codec,$(wildcard internal/*)))))
 
 TEST_DEBS  := git ca-certificates gcc libc6-dev runc crun systemd attr zstd python3 libarchive-tools mmdebstrap strace e2fsprogs xfsprogs btrfs-progs
@@ -88,6 +88,7 @@ test: $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## install what the tests need (
 	$(GO) test -timeout 20m ./...
 	GOARCH=386 $(GO) test -run Pinned ./test/roundtrip
 	$(GO) test -race -short -timeout 20m $(RACE)
+	$(GO) test -race -short -timeout 20m -run 'Stream|Cancel' ./internal/codec/deflate
 	$(MAKE) judges
 
 judges: ## other people's Go readers of EROFS on our images (a module of its own)
@@ -127,6 +128,14 @@ bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, g
 bench-compress: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compressed images beside those of mkfs.erofs and mksquashfs: size, CPU and wall time, decoding, random reads (root; an hour)
 	tools/install-debs.sh $(TEST_DEBS) squashfs-tools
 	$(GO) run ./test/bench/compress -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE) -judges $(CACHE)/judges/bin -out $(CACHE)/bench-compress
+
+bench-gzip: corpus ## our decoder of gzip beside klauspost/compress, compress/gzip and igzip: CPU time over corpora and encoders (root for the packages; half an hour)
+	tools/install-debs.sh gcc libc6-dev gzip pigz zopfli libisal-dev $(BENCH_DEBS)
+	for c in ai python; do [ -e $(CACHE)/corpus/$$c.tar ] || test/corpus/make-corpus.sh $(CACHE)/corpus $$c; done
+	@mkdir -p $(CACHE)/bench-gzip
+	gcc -O2 -o $(CACHE)/bench-gzip/igzip test/bench/gzip/igzip/igzip.c -lisal
+	$(GO) build -o $(CACHE)/bench-gzip/bench ./test/bench/gzip
+	$(CACHE)/bench-gzip/bench -corpus $(CACHE)/corpus -work $(CACHE)/bench-gzip -igzip $(CACHE)/bench-gzip/igzip -out $(CACHE)/bench-gzip/result
 
 bench-pull: build corpus $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## compare pull, start and memory with containerd's overlayfs and erofs (root)
 	$(GO) run ./test/bench/pull -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE)/bench-pull -out $(CACHE)/bench-pull

@@ -3,9 +3,11 @@ package tartree
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -38,12 +40,17 @@ const (
 	// command without --long. Memory of a Decompress is twice this at most, plus 2 MiB.
 	maxWindow   = 128 << 20
 	inputBuffer = 64 << 10
+	// gzipWindow makes all that decoding gzip takes, but members side by side, 1 MiB.
+	gzipWindow = 112 << 10
 )
 
 // Decompress returns the uncompressed form of r, which it recognizes by its first bytes: gzip, of any
 // number of members, zstd, of any number of frames, skippable ones included, or anything else as it
 // is. The returned reader is a Windower and an io.WriterTo. It decodes, or reads ahead, on a goroutine of
 // its own, at most 1.5 MiB; Close ends that and waits for it, but leaves r open.
+//
+// Gzip takes 1 MiB. From the second member on, members are decoded on as many goroutines as there are processors, up
+// to 8, and one more, with up to 6 MiB each: deflate.Stream.
 //
 // Zeros behind the last gzip member are ignored; other trailing garbage is an error, as in containerd. What is
 // wrong with the compressed data is an *Error whose offset counts uncompressed bytes; xz, bzip2 and lz4 match
@@ -56,6 +63,37 @@ func Decompress(r io.Reader) (io.ReadCloser, Compression, error) {
 // from the same buffers: the way to a digest. io.EOF comes after the last write; an error of tap comes
 // instead of io.EOF. After Close without io.EOF tap has got a part of the stream.
 func DecompressTap(r io.Reader, tap io.Writer) (io.ReadCloser, Compression, error) {
+	return DecompressContext(context.Background(), r, tap)
+}
+
+// DecompressContext is DecompressTap, tap may be nil, until ctx is done: then reading returns what it was cancelled
+// with, as soon as a read of r that is under way has returned, behind what was decoded before.
+func DecompressContext(ctx context.Context, r io.Reader, tap io.Writer) (io.ReadCloser, Compression, error) {
+	g, kind, err := startDecoder(r, tap)
+	if err != nil {
+		return nil, kind, err
+	}
+	if ctx.Done() == nil {
+		return g, kind, nil
+	}
+	stop := context.AfterFunc(ctx, func() { g.cancel(context.Cause(ctx)) })
+	return &cancellable{g, stop}, kind, nil
+}
+
+// cancellable is a ring that a context ends.
+type cancellable struct {
+	*ring
+	stop func() bool
+}
+
+// Close implements io.Closer.
+func (c *cancellable) Close() error {
+	c.stop()
+	return c.ring.Close()
+}
+
+// startDecoder returns the ring in which a goroutine decodes.
+func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 	in := &input{r: r}
 	br := bufio.NewReaderSize(in, inputBuffer)
 	head, err := br.Peek(zstd.HeaderMaxSize)
@@ -72,8 +110,11 @@ func DecompressTap(r io.Reader, tap io.Writer) (io.ReadCloser, Compression, erro
 	case None:
 		return newRing(ringWindow, d.plain, tap), kind, nil
 	case Gzip:
-		d.gz = deflate.NewReader(br)
-		return newRing(deflate.MinBuffer+ringWindow, d.gzip, tap), kind, nil
+		d.gz = deflate.NewStream(tagged{br}, runtime.GOMAXPROCS(0))
+		g := newRingOf(deflate.MinBuffer+gzipWindow, tap)
+		g.onStop, g.onClose = d.gz.Cancel, d.gz.Close
+		g.start(d.gzip)
+		return g, kind, nil
 	default:
 		// one goroutine: the blocks of a frame depend on each other, and more of them cost more than they bring
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(wide(head)))
@@ -129,31 +170,44 @@ type decoder struct {
 	kind Compression
 	in   *input
 	br   *bufio.Reader
-	gz   *deflate.Reader
+	gz   *deflate.Stream
 	zr   *zstd.Decoder
 	out  int64 // bytes so far
 }
 
 // plain reads once: what a pipe has is parsed at once.
-func (d *decoder) plain(b []byte) ([]byte, error) {
+func (d *decoder) plain(b []byte) (data, buffer []byte, err error) {
 	n, err := d.br.Read(b)
 	d.out += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = readError(d.out, err)
 	}
-	return b[:n], err
+	return b[:n], b, err
 }
 
-func (d *decoder) gzip(b []byte) ([]byte, error) {
-	data, err := d.gz.Next(b)
+func (d *decoder) gzip(b []byte) (data, buffer []byte, err error) {
+	data, buffer, err = d.gz.Next(b)
 	d.out += int64(len(data))
-	return data, d.fail(err)
+	return data, buffer, d.fail(err)
+}
+
+// tagged marks errors of the source of gzip data, which may be read on another goroutine than the one that finds out
+// that the data are wrong.
+type tagged struct{ r io.Reader }
+
+type sourceError struct{ error }
+
+func (t tagged) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &sourceError{err}
+	}
+	return n, err
 }
 
 // zstd reads until the buffer is full: the decoder returns blocks, of 128 KiB at most.
-func (d *decoder) zstd(b []byte) ([]byte, error) {
+func (d *decoder) zstd(b []byte) (data, buffer []byte, err error) {
 	n, empty := 0, 0
-	var err error
 	for n < len(b) && err == nil {
 		var c int
 		c, err = d.zr.Read(b[n:])
@@ -168,15 +222,18 @@ func (d *decoder) zstd(b []byte) ([]byte, error) {
 	if err != nil {
 		d.zr.Close()
 	}
-	return b[:n], d.fail(err)
+	return b[:n], b, d.fail(err)
 }
 
 // fail turns an error of a decoder into one of this package; nil and io.EOF stay.
 func (d *decoder) fail(err error) error {
+	var source *sourceError
 	switch {
 	case err == nil || err == io.EOF:
 		return err
-	case d.in.err != nil:
+	case errors.As(err, &source):
+		return readError(d.out, source.error)
+	case d.kind != Gzip && d.in.err != nil:
 		return readError(d.out, d.in.err)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return &Error{Off: d.out, Why: "zstd: window larger than 128 MiB: not supported", Kind: errors.ErrUnsupported}

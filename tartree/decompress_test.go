@@ -2,6 +2,7 @@ package tartree
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -253,6 +254,80 @@ func TestReadOfACompressedLayer(t *testing.T) {
 		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// manyMembers returns gzip data whose members are decoded side by side.
+func manyMembers(t testing.TB) (in, want string) {
+	t.Helper()
+	want = text(5 << 20)
+	var b strings.Builder
+	for i := 0; i < len(want); i += 100000 {
+		b.WriteString(gz(t, want[i:min(i+100000, len(want))]))
+	}
+	return b.String(), want
+}
+
+func TestMembersSideBySide(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	in, want := manyMembers(t)
+	if got, kind, err := decompress(iotest.HalfReader(strings.NewReader(in))); err != nil || kind != Gzip || got != want {
+		t.Fatalf("%d bytes, %v, %v", len(got), kind, err)
+	}
+	bad := []byte(in)
+	bad[len(bad)/2] ^= 4
+	_, _, err := decompress(bytes.NewReader(bad))
+	runtime.GOMAXPROCS(1)
+	_, _, alone := decompress(bytes.NewReader(bad))
+	if !errors.Is(err, ErrArchive) || alone == nil || err.Error() != alone.Error() {
+		t.Errorf("side by side: %v; alone: %v", err, alone)
+	}
+	runtime.GOMAXPROCS(4)
+	broken := errors.New("broken")
+	if _, _, err := decompress(io.MultiReader(strings.NewReader(in[:len(in)-1000]), iotest.ErrReader(broken))); !errors.Is(err, broken) || errors.Is(err, ErrArchive) {
+		t.Errorf("source fails: %v", err)
+	}
+}
+
+// A context, or Close, ends all goroutines, wherever they are.
+func TestContextEndsDecompress(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	in, want := manyMembers(t)
+	single := gz(t, want+want)
+	for _, in := range []string{in, single, want, zst(t, want)} {
+		before := runtime.NumGoroutine()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r, _, err := DecompressContext(ctx, strings.NewReader(in+in), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		why := errors.New("enough")
+		cancel(why)
+		n, err := io.Copy(io.Discard, struct{ io.Reader }{r})
+		if !errors.Is(err, why) || n > 5<<20 {
+			t.Errorf("%d more bytes, %v", n, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		r, _, err = DecompressContext(t.Context(), strings.NewReader(in), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		for i := 0; runtime.NumGoroutine() > before; i++ {
+			if time.Sleep(time.Millisecond); i > 2000 {
+				t.Fatalf("%d goroutines more than before", runtime.NumGoroutine()-before)
+			}
 		}
 	}
 }

@@ -22,7 +22,11 @@ type ring struct {
 	free chan []byte // capacity ringBuffers: sending never blocks
 	full chan window
 	stop chan struct{}
+	why  error // set before stop is closed
 	err  error // of the goroutine that fills; set before full is closed
+
+	onStop  func() // called when stop is closed, nil for nothing
+	onClose func() // called when the goroutines have ended
 
 	tap     io.Writer
 	tapErr  error
@@ -33,15 +37,24 @@ type ring struct {
 	rest  []byte // what it has not read of it
 	final error
 	done  sync.WaitGroup
-	once  sync.Once
+
+	stopping, closing sync.Once
 }
 
 // window is data in a buffer.
 type window struct{ data, buffer []byte }
 
 // newRing starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill gets a
-// buffer of the given size and returns the part of it that it filled with the next bytes.
-func newRing(size int, fill func([]byte) ([]byte, error), tap io.Writer) *ring {
+// buffer of the given size and returns the next bytes, and the buffer in which they are: that one, or another one in
+// exchange for it.
+func newRing(size int, fill func([]byte) (data, buffer []byte, err error), tap io.Writer) *ring {
+	g := newRingOf(size, tap)
+	g.start(fill)
+	return g
+}
+
+// newRingOf is newRing without the start.
+func newRingOf(size int, tap io.Writer) *ring {
 	g := &ring{
 		size: size,
 		free: make(chan []byte, ringBuffers),
@@ -55,14 +68,19 @@ func newRing(size int, fill func([]byte) ([]byte, error), tap io.Writer) *ring {
 	if tap != nil {
 		g.tapped = make(chan []byte, ringBuffers)
 		g.release = make(chan []byte, ringBuffers)
-		g.done.Go(g.feedTap)
 	}
-	g.done.Go(func() { g.produce(fill) })
 	return g
 }
 
+func (g *ring) start(fill func([]byte) (data, buffer []byte, err error)) {
+	if g.tap != nil {
+		g.done.Go(g.feedTap)
+	}
+	g.done.Go(func() { g.produce(fill) })
+}
+
 // produce runs on a goroutine of its own until the end of the stream or Close.
-func (g *ring) produce(fill func([]byte) ([]byte, error)) {
+func (g *ring) produce(fill func([]byte) (data, buffer []byte, err error)) {
 	defer close(g.full)
 	if g.tap != nil {
 		defer close(g.tapped)
@@ -72,13 +90,13 @@ func (g *ring) produce(fill func([]byte) ([]byte, error)) {
 		select {
 		case b = <-g.free:
 		case <-g.stop:
-			g.err = errClosed
+			g.err = g.why
 			return
 		}
 		if b == nil {
 			b = make([]byte, g.size)
 		}
-		data, err := fill(b)
+		data, b, err := fill(b)
 		if empty++; len(data) > 0 {
 			empty = 0
 			if g.tap != nil {
@@ -92,10 +110,22 @@ func (g *ring) produce(fill func([]byte) ([]byte, error)) {
 			err = io.ErrNoProgress
 		}
 		if err != nil {
-			g.err = err
+			g.err = g.reason(err)
 			return
 		}
 	}
+}
+
+// reason is err, or why the producer was stopped, if that is what err is of.
+func (g *ring) reason(err error) error {
+	select {
+	case <-g.stop:
+		if err != io.EOF {
+			return g.why
+		}
+	default:
+	}
+	return err
 }
 
 // feedTap runs on a goroutine of its own. After a failure of the tap it only keeps the buffers going.
@@ -183,14 +213,28 @@ func (g *ring) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
+// cancel ends the producer, for the reason why.
+func (g *ring) cancel(why error) {
+	g.stopping.Do(func() {
+		g.why = why
+		close(g.stop)
+		if g.onStop != nil {
+			g.onStop()
+		}
+	})
+}
+
 // Close ends the goroutines and waits for them: for the read of the source that is under way, and for
 // the tap, which gets no more. It may be called again.
 func (g *ring) Close() error {
-	g.once.Do(func() {
-		close(g.stop)
+	g.cancel(errClosed)
+	g.closing.Do(func() {
 		for range g.full { // the producer blocks nowhere but in fill
 		}
 		g.done.Wait()
+		if g.onClose != nil {
+			g.onClose()
+		}
 		if g.final == nil {
 			g.final = errClosed
 		}

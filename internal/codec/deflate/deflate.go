@@ -1,8 +1,10 @@
 package deflate
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -16,9 +18,8 @@ const (
 	MinBuffer = History + slack + 1<<10
 
 	inputSize = 64 << 10
-	// inputPad is what loads may touch behind the end of the input.
-	inputPad = 64
-	// inputMargin is what one round of the loop in codes may consume, and load, at most.
+	// inputMargin is what one round of the loop in codes may consume, and load, at most. What is nearer to the end of
+	// the input is decoded by the careful loop.
 	inputMargin = 32
 
 	maxEmpty = 100 // empty reads in a row before io.ErrNoProgress
@@ -31,6 +32,20 @@ func (e CorruptError) Error() string { return string(e) }
 
 func corrupt(what string) error { return CorruptError(what + " is wrong") }
 
+// DataError says where a Reader found what breaks the format.
+type DataError struct {
+	In  int64 // byte of the source that was looked at
+	Out int64 // decoded bytes before it, of all members
+	Why CorruptError
+}
+
+func (e *DataError) Error() string {
+	return fmt.Sprintf("%s, at byte %d of the input", string(e.Why), e.In)
+}
+
+// Unwrap returns Why.
+func (e *DataError) Unwrap() error { return e.Why }
+
 type state uint8
 
 const (
@@ -42,15 +57,21 @@ const (
 	between                // behind a member
 )
 
-// Reader decodes gzip data of any number of members; zeros behind the last one are ignored.
+// Reader decodes gzip data of any number of members; zeros behind the last one are ignored. Its memory is 82 KiB and the
+// buffers that Next gets; Read and WriteTo make one.
 type Reader struct {
 	r   io.Reader
-	in  []byte // inputPad longer than what may be read into it, or what Decode was given
+	in  []byte // inputSize bytes, or what Decode was given
 	pos int    // next byte of in that is not in bits
 	end int    // of what in holds
 	eof bool
 
 	base int64 // where in[0] is in the source
+
+	exact *exact // takes from the source only what is decoded; nil: reads ahead
+	bare  bool   // DEFLATE data without header and checksum
+	one   bool   // the end of the first member is the end
+	stop  int64  // Next returns at the end of a member there; anyEnd: of any member; 0: of none
 
 	bits  uint64 // the next count bits of the input, the first one lowest; 0 above, but in codes
 	count uint
@@ -73,24 +94,43 @@ type Reader struct {
 	block   int64 // where the header of the current block is, in bits of the source
 	points  *recorder
 	err     error
+
+	own  []byte // the buffer of Read
+	rest []byte // what Read has not returned of it
 }
+
+const anyEnd = -1
 
 // NewReader returns a Reader of r. It reads ahead, also behind the last member.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{r: r, in: make([]byte, inputSize+inputPad)}
+	return &Reader{r: r, in: make([]byte, inputSize)}
+}
+
+// NewMemberReader returns a Reader of one gzip member. When the Reader has returned io.EOF, the next byte of r is the
+// one behind the member. The buffer of r has minPeek bytes or more.
+func NewMemberReader(r *bufio.Reader) *Reader {
+	return &Reader{exact: &exact{r: r}, one: true, in: make([]byte, inputSize)}
+}
+
+// NewRawReader returns a Reader of DEFLATE data without a header, RFC 1951, which end where their last block says so;
+// the next byte of r is then the one behind them. The buffer of r has minPeek bytes or more.
+func NewRawReader(r *bufio.Reader) *Reader {
+	z := NewMemberReader(r)
+	z.bare, z.state = true, atBlock
+	return z
 }
 
 // Next decodes into buf, of MinBuffer bytes or more, and returns the part of it that holds the next bytes of
 // the stream. That part, and History bytes before it, must not change until Next returns again; it may then be
-// the same buf. At the end err is io.EOF, otherwise *CorruptError, io.ErrUnexpectedEOF or what the source
-// returned; data that comes with an error is good.
+// the same buf. At the end err is io.EOF, otherwise *DataError, io.ErrUnexpectedEOF or what the source
+// returned; data that comes with an error is good. Not to be mixed with Read and WriteTo.
 func (z *Reader) Next(buf []byte) (data []byte, err error) {
 	if z.err != nil {
 		return nil, z.err
 	}
 	keep := copy(buf, z.window[max(len(z.window)-History, 0):])
 	op := keep
-	for z.err == nil && op < len(buf)-slack {
+	for z.err == nil && op < len(buf)-slack && !z.stopped() {
 		start := op
 		op, z.err = z.step(buf, op)
 		if op > start {
@@ -101,7 +141,31 @@ func (z *Reader) Next(buf []byte) (data []byte, err error) {
 		}
 	}
 	z.window = buf[:op]
+	z.locate()
 	return buf[keep:op], z.err
+}
+
+// carry puts the history into the buffer that Next gets next; the last one is then the caller's.
+func (z *Reader) carry(buf []byte) {
+	z.window = buf[:copy(buf, z.window[max(len(z.window)-History, 0):])]
+}
+
+// stopped reports whether the Reader is where it is to stop.
+func (z *Reader) stopped() bool {
+	switch z.state {
+	case between:
+		return z.stop == anyEnd || z.stop == z.base+int64(z.pos)
+	case atMember:
+		return z.stop == z.base+int64(z.pos) && z.stop != 0
+	}
+	return false
+}
+
+// locate says where the data break the format, if they do.
+func (z *Reader) locate() {
+	if why, ok := z.err.(CorruptError); ok {
+		z.err = &DataError{In: z.at() >> 3, Out: z.out, Why: why}
+	}
 }
 
 // step goes on by one state, or as far as there is room.
@@ -118,6 +182,9 @@ func (z *Reader) step(buf []byte, op int) (int, error) {
 	case atTrailer:
 		return op, z.trailer()
 	default:
+		if z.one {
+			return op, z.exact.end(z.end - z.pos)
+		}
 		return op, z.nextMember()
 	}
 }
@@ -128,6 +195,9 @@ func (z *Reader) endBlock() {
 	if z.last {
 		z.align()
 		z.state = atTrailer
+		if z.bare {
+			z.state = between
+		}
 	}
 }
 
@@ -150,8 +220,7 @@ func (z *Reader) copyStored(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
-// decode runs codes as far as input and room go. At the end of the input it goes by single rounds, on zeros,
-// and takes back the round that consumed any.
+// decode runs codes as far as input and room go, and the careful loop at the end of the source.
 func (z *Reader) decode(buf []byte, op int) (int, error) {
 	first := op - z.history
 	for op < len(buf)-slack {
@@ -160,15 +229,11 @@ func (z *Reader) decode(buf []byte, op int) (int, error) {
 				return op, err
 			}
 		}
-		start, limit := op, z.end-inputMargin
-		if limit < z.pos {
-			limit = z.pos
+		if z.end-z.pos < inputMargin {
+			return z.tail(buf, op, first)
 		}
 		var status error
-		op, status = z.codes(buf, op, first, limit)
-		if z.pos > z.end {
-			return start, io.ErrUnexpectedEOF
-		}
+		op, status = z.codes(buf, op, first, z.end-inputMargin)
 		if status == errBlockEnd {
 			z.endBlock()
 			return op, nil
@@ -180,24 +245,71 @@ func (z *Reader) decode(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
+// tail decodes symbol by symbol, so that what is before the end of a cut stream is the same whatever the buffers are.
+func (z *Reader) tail(buf []byte, op, first int) (int, error) {
+	for op < len(buf)-slack {
+		e, length, err := z.symbol(z.lit[:], litBits)
+		switch {
+		case err != nil:
+			return op, err
+		case e >= isLiteral:
+			buf[op] = byte(length)
+			op++
+			continue
+		case e&blockEnd != 0:
+			z.endBlock()
+			return op, nil
+		case e&isSpecial != 0:
+			return op, z.unknown(e, badLit)
+		}
+		e, distance, err := z.symbol(z.dist[:], distBits)
+		switch {
+		case err != nil:
+			return op, err
+		case e&isSpecial != 0:
+			return op, z.unknown(e, badDist)
+		case distance > op-first:
+			return op, statusErrors[farMatch]
+		}
+		match(buf, op, distance, length)
+		op += length
+	}
+	return op, nil
+}
+
+// unknown is the error for an entry that is no symbol: of a code, or of the first part of one that is cut.
+func (z *Reader) unknown(e uint32, status int) error {
+	if e&noTable == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return statusErrors[status]
+}
+
 var errBlockEnd = errors.New("end of block")
 
 // more moves the rest of the input to the front, with the bytes before it that may be in z.bits and are
-// given back, and reads behind it, once. At the end of the source it sets eof and puts zeros there.
+// given back, and reads behind it, once. At the end of the source it sets eof.
 func (z *Reader) more() error {
 	back := min(z.pos, 8)
 	z.end = copy(z.in[:], z.in[z.pos-back:z.end])
 	z.base += int64(z.pos - back)
 	z.pos = back
+	if z.exact != nil {
+		n, err := z.exact.peek(z.in[z.end:], z.end-z.pos+int(z.count/8))
+		z.end += n
+		if err == io.EOF {
+			z.eof, err = true, nil
+		}
+		return err
+	}
 	for range maxEmpty {
-		n, err := z.r.Read(z.in[z.end:inputSize])
+		n, err := z.r.Read(z.in[z.end:])
 		if z.points != nil {
 			z.points.input(z.in[z.end : z.end+n])
 		}
 		z.end += n
 		if err == io.EOF {
 			z.eof = true
-			clear(z.in[z.end : z.end+inputPad])
 			return nil
 		}
 		if err != nil || n > 0 {

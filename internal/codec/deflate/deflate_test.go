@@ -48,6 +48,20 @@ func compress(t testing.TB, level int, data []byte) []byte {
 	return b.Bytes()
 }
 
+// samplesOf returns n bytes of one kind.
+func samplesOf(kind string, n int) []byte {
+	r := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, n)
+	for i := range b {
+		if kind == "random" {
+			b[i] = byte(r.Uint32())
+		} else {
+			b[i] = byte(r.ExpFloat64() * 9)
+		}
+	}
+	return b
+}
+
 // samples returns data of several kinds, n bytes each.
 func samples(n int) map[string][]byte {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -198,7 +212,7 @@ func TestMembers(t *testing.T) {
 	if got, err = decode(bytes.NewReader(append(whole, make([]byte, 100000)...)), MinBuffer); err != nil || len(got) != len(a)+len(b) {
 		t.Errorf("zeros behind: %d bytes, %v", len(got), err)
 	}
-	if _, err = decode(bytes.NewReader(append(whole, 'x')), MinBuffer); err == nil || err.Error() != "garbage behind the compressed data" {
+	if _, err = decode(bytes.NewReader(append(whole, 'x')), MinBuffer); err == nil || err.Error() != fmt.Sprintf("garbage behind the compressed data, at byte %d of the input", len(whole)) {
 		t.Errorf("garbage behind: %v", err)
 	}
 	// a match that leaves its member

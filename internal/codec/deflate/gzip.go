@@ -64,7 +64,9 @@ func (z *Reader) headerByte(sum *uint32) (byte, error) {
 
 // update takes data of the member in.
 func (z *Reader) update(data []byte) {
-	z.sum = crc32.Update(z.sum, crc32.IEEETable, data)
+	if !z.bare {
+		z.sum = crc32.Update(z.sum, crc32.IEEETable, data)
+	}
 	z.size += uint32(len(data))
 	z.out += int64(len(data))
 	z.history = min(z.history+len(data), History)
