@@ -18,10 +18,6 @@ type Options struct {
 	WindowLog int // matches reach back 1<<WindowLog bytes, MinWindowLog to MaxWindowLog; 0 is MaxWindowLog
 }
 
-const (
-	enough = 8 // bytes that may be left of a frame
-)
-
 // Encoder makes frames of a bounded length. It is the scratch of one goroutine; what it returns depends on its
 // options and on what it is given, on nothing before.
 type Encoder struct {
@@ -34,6 +30,8 @@ type Encoder struct {
 	body      []byte // blocks
 	lastBlock int    // header of the last one in body
 	chunk     int    // sequences that are looked at together to see whether a new block pays
+	enough    int    // bytes that may be left of a frame
+	tries     int    // to leave fewer
 	ratio     int    // of size to estimate, in 1/1024
 	loose     int    // codes may count that part of a block that is not in it: one in so many
 	prices    blockPrices
@@ -57,10 +55,10 @@ func NewEncoder(o Options) (*Encoder, error) {
 	thorough := o.Level >= firstThorough
 	e := &Encoder{
 		windowLog: o.WindowLog, parser: newParser(o.Level, o.WindowLog), encoder: newBlockEncoder(thorough),
-		chunk: 512, loose: 16,
+		chunk: 512, loose: 16, enough: 8, tries: 1,
 	}
 	if thorough {
-		e.chunk, e.loose = 256, 1<<10
+		e.chunk, e.loose, e.enough, e.tries = 256, 1<<10, 2, 4
 	}
 	e.progress = e.parser.state()
 	return e, nil
@@ -229,7 +227,7 @@ func (e *Encoder) fit() {
 	e.encoder.plan(&b.count, len(b.literals))
 	Dbg[6]++
 	size := (e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)) >> 11
-	if e.left(b.size)-size > enough {
+	if e.left(b.size)-size > e.enough {
 		e.ratio = max(scale(size, 1<<21, b.cost+1), 256)
 		return
 	}
@@ -243,8 +241,13 @@ func (e *Encoder) cut(tail int) {
 	b := &e.block
 	left := e.left(b.size + tail)
 	total := e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)
-	if n, _, size := e.prefix(total, left<<11, tail); b.size+tail-size > size/e.loose {
-		tail = e.shrink(n, size, tail)
+	for range e.tries {
+		n, _, size := e.prefix(total, left<<11, tail)
+		excess := b.size + tail - size
+		if excess <= size/e.loose {
+			break
+		}
+		tail = e.shrink(n, size+min(excess/2, size/8+64), tail)
 		total = e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)
 	}
 	for aim, tries := left, 1; ; tries++ {
@@ -256,8 +259,8 @@ func (e *Encoder) cut(tail int) {
 		switch {
 		case got > left:
 			aim -= got - left + tries - 1
-		case left-got > enough && tries == 1 && size < b.size+tail:
-			aim += left - got - enough/2
+		case left-got > e.enough && tries <= e.tries && size < b.size+tail:
+			aim += left - got - e.enough/2
 		default:
 			Dbg[0]++
 			Dbg[1] += left - got
@@ -273,11 +276,9 @@ func (e *Encoder) cut(tail int) {
 
 var Dbg [10]int
 
-// shrink takes from the end of a block what is beyond n sequences and some more than size bytes of the source, and
-// plans again: codes that count what is not in the block are too long for it. It returns how long the tail is then.
+// shrink takes from the end of a block what is beyond n sequences and beyond size bytes of the source, and plans again: codes that count what is not in the block are too long for it. It returns how long the tail is then.
 func (e *Encoder) shrink(n, size, tail int) int {
 	b := &e.block
-	size += size/32 + 2*enough
 	literals := len(b.literals)
 	for more := b.size + tail - size; more > 0 && (tail > 0 || b.seqs > n); more = b.size + tail - size {
 		if tail > 0 {

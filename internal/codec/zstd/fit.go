@@ -14,11 +14,14 @@ func (p *blockPrices) set(e *blockEncoder, b *block) (fixed int) {
 	state := 1
 	for i, t := range e.seqs.tables {
 		state += int(t.log)
+		for s := range p.codes[i] {
+			p.codes[i][s] = int32(t.log) << 8
+		}
 		for s, n := range t.norm[:t.symbols] {
-			p.codes[i][s] = int32(t.log)<<8 - int32(log2(uint32(max(n, 1))))
+			p.codes[i][s] -= int32(log2(uint32(max(n, 1))))
 		}
 	}
-	for i := range matchCodes {
+	for i := range codeSpace {
 		p.codes[offset][i] += int32(i) << 8
 		p.codes[literalLength][i] += int32(literalBits[i]) << 8
 		p.codes[matchLength][i] += int32(matchBits[i]) << 8

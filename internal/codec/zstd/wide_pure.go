@@ -10,8 +10,5 @@ func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 // load64 returns the 8 bytes at b[i:], little-endian.
 func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
-// store64 writes the 8 bytes of v to b[i:], little-endian.
-func store64(b []byte, i int, v uint64) { binary.LittleEndian.PutUint64(b[i:], v) }
-
 // copy16 copies 16 bytes from src[s:] to dst[d:]; all are read before the first is written.
 func copy16(dst []byte, d int, src []byte, s int) { copy(dst[d:d+16], src[s:s+16]) }
