@@ -10,6 +10,7 @@ import (
 // splitter cuts the source into pieces, before what looks like the header of a member: 64 KiB of one are like any other,
 // so a cut may be wrong.
 type splitter struct {
+	limits
 	r      io.Reader
 	err    error // what the source ended with, io.EOF too
 	rest   []byte
@@ -34,7 +35,7 @@ func (s *splitter) next() *run {
 	b := append((*p)[:0], s.rest...)
 	from := margin
 	if s.starts {
-		from = pieceMin
+		from = s.least
 	}
 	s.walk = 0
 	for {
@@ -121,8 +122,8 @@ func (s *splitter) cut(b []byte, from *int) int {
 			return *from
 		}
 	}
-	if limit >= pieceMax {
-		return limit
+	if limit >= s.most {
+		return s.most
 	}
 	return 0
 }

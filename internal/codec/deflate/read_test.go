@@ -84,7 +84,7 @@ func TestNothingIsTakenBehindTheEnd(t *testing.T) {
 	}
 }
 
-// chopped gives between nothing and a few bytes at a time.
+// chopped gives nothing, a few bytes or some thousand at a time.
 type chopped struct {
 	b []byte
 	r *rand.Rand
@@ -94,7 +94,7 @@ func (c *chopped) Read(p []byte) (int, error) {
 	if len(c.b) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(p, c.b[:min(len(c.b), c.r.IntN(5))])
+	n := copy(p, c.b[:min(len(c.b), c.r.IntN(5)<<c.r.IntN(12))])
 	c.b = c.b[n:]
 	if len(c.b) == 0 && c.r.IntN(2) == 0 {
 		return n, io.EOF

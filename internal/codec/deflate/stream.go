@@ -24,6 +24,7 @@ import (
 type Stream struct {
 	z       *Reader // decodes alone; nil once there are pieces
 	workers int
+	limits  limits
 
 	pieces splitter
 	trust  trust
@@ -39,10 +40,13 @@ type Stream struct {
 	done    sync.WaitGroup
 }
 
+// limits are those of pieces and of their runs. Tests have smaller ones.
+type limits struct{ least, most, output int }
+
 const (
 	// pieceMin is what a piece has at least: much more than what a goroutine costs, however small the members are.
 	pieceMin = 128 << 10
-	// pieceMax is where a piece ends at the latest. eStargz has members of 4 MiB of output.
+	// pieceMax is where a piece ends at the latest, but for what is read at a time. eStargz has members of 4 MiB of output.
 	pieceMax  = 2 << 20
 	runOutput = 4 << 20
 	// maxWorkers bounds the memory, to 54 MiB. What reads the output does not go faster than some cores decode.
@@ -56,7 +60,7 @@ var errCancelled = errors.New("deflate: cancelled")
 
 // NewStream returns a Stream of r that decodes up to so many members at a time; with one worker it is a Reader.
 func NewStream(r io.Reader, workers int) *Stream {
-	s := &Stream{z: NewReader(r), workers: min(workers, maxWorkers), quit: make(chan struct{})}
+	s := &Stream{z: NewReader(r), workers: min(workers, maxWorkers), limits: limits{pieceMin, pieceMax, runOutput}, quit: make(chan struct{})}
 	if s.workers > 1 {
 		s.z.stop = anyEnd
 	}
@@ -87,7 +91,7 @@ func (s *Stream) Next(buf []byte) (data, buffer []byte, err error) {
 func (s *Stream) split(size int) {
 	z := s.z
 	s.z = nil
-	s.pieces = splitter{r: z.r, rest: z.in[z.pos:z.end], off: z.base + int64(z.pos), starts: true}
+	s.pieces = splitter{limits: s.limits, r: z.r, rest: z.in[z.pos:z.end], off: z.base + int64(z.pos), starts: true}
 	if z.eof {
 		s.pieces.err = io.EOF
 	}
@@ -129,7 +133,7 @@ func (s *Stream) cut(last *run) {
 
 func (s *Stream) start(r *run) {
 	r.s = s
-	r.out = make(chan window, max(runOutput/s.buffers.size, 1))
+	r.out = make(chan window, max(s.limits.output/s.buffers.size, 1))
 	r.turn, r.quit = make(chan struct{}), make(chan struct{})
 	s.done.Add(1)
 	go r.decode()

@@ -16,7 +16,10 @@ import (
 
 // streamed decodes with a Stream.
 func streamed(r io.Reader, size, workers int) (out []byte, err error) {
-	s := NewStream(r, workers)
+	return drained(NewStream(r, workers), size)
+}
+
+func drained(s *Stream, size int) (out []byte, err error) {
 	defer s.Close()
 	for buf := make([]byte, size); ; {
 		var data []byte
@@ -269,29 +272,42 @@ func (b blocked) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
+// FuzzStream compares with a Reader, with pieces so small that what is rare among large ones happens.
 func FuzzStream(f *testing.F) {
 	for _, name := range []string{"any distance", "random", "zeros"} {
 		f.Add(samples(2000)[name], uint16(300), uint32(77), byte(6), uint32(0))
 	}
 	f.Add([]byte(strings.Repeat("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", 50)), uint16(1), uint32(7), byte(0), uint32(9))
+	f.Add(compress(f, 6, samples(900)["random"]), uint16(5000), uint32(7), byte(0), uint32(0))
 	f.Fuzz(func(t *testing.T, data []byte, most uint16, seed uint32, level byte, damage uint32) {
-		if len(data) == 0 || len(data) > 1<<14 {
+		if len(data) == 0 || len(data) > 1<<13 {
 			return
 		}
-		// members of these data until there are some pieces
 		r := rand.New(rand.NewPCG(uint64(seed), 0))
-		part := members(t, r, int(level%10), int(most)+1, data)
-		in := bytes.Repeat(part, min(2*pieceMin/len(part)+2, 3000))
+		part := members(t, r, int(level%10), int(most)+max(1, len(data)/50), data)
+		in := bytes.Repeat(part, min(10000/len(part)+2, 50))
 		if damage > 0 {
 			in[int(damage)%len(in)] ^= byte(1 + damage>>24)
 		}
 		if damage&1 != 0 {
 			in = append(in, data...)
 		}
-		want, werr := decode(bytes.NewReader(in), MinBuffer+100000)
-		got, err := streamed(bytes.NewReader(in), MinBuffer+50000, 3)
-		if !bytes.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(werr) {
-			t.Fatalf("%d bytes, %v; a Reader: %d bytes, %v", len(got), err, len(want), werr)
+		if damage&2 != 0 {
+			in = append(in, part...)
 		}
+		same(t, in, r)
+		same(t, data, r)
 	})
+}
+
+// same compares a Stream of small pieces with a Reader.
+func same(t *testing.T, in []byte, r *rand.Rand) {
+	t.Helper()
+	want, werr := decode(bytes.NewReader(in), MinBuffer+10000)
+	s := NewStream(&chopped{in, r}, 1+r.IntN(4))
+	s.limits = limits{margin + r.IntN(1000), 2*margin + r.IntN(3000), 1 + r.IntN(200000)}
+	got, err := drained(s, MinBuffer+r.IntN(2)*5000)
+	if !bytes.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(werr) {
+		t.Fatalf("%d bytes, %v; a Reader: %d bytes, %v", len(got), err, len(want), werr)
+	}
 }
