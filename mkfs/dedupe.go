@@ -10,7 +10,7 @@ import (
 	"github.com/laminafs/lamina/internal/disk"
 )
 
-// dedupe finds bytes in compressed files that are in the image already. Files are cut into chunks by content, and a
+// dedupe finds bytes in compressed files that are in the image already, or in a base. Files are cut into chunks by content, and a
 // hash of each chunk is remembered with the place where it was first seen. Where a chunk comes again, the pclusters
 // around that place are decoded and compared: those whose beginning is the same are referred to. So the hash finds
 // candidates only, and bytes decide.
@@ -19,6 +19,7 @@ import (
 // does not depend on how fast the workers are.
 type dedupe struct {
 	cut    compress.Chunker
+	own    bool // remember what is in the image
 	chunks map[uint64]chunkAt
 	files  map[digest]*place // files that came in one piece
 	buf    []byte            // a piece before it has a batch
@@ -49,9 +50,9 @@ const maxChunks = 4 << 20
 // chunkSize is the length of chunks in bytes. What two files share is found if a chunk lies within it.
 const chunkSize = 2048
 
-func newDedupe() *dedupe {
+func newDedupe(own bool) *dedupe {
 	return &dedupe{
-		cut: compress.NewChunker(chunkSize), chunks: make(map[uint64]chunkAt), files: make(map[digest]*place), decodedAt: -1,
+		own: own, cut: compress.NewChunker(chunkSize), chunks: make(map[uint64]chunkAt), files: make(map[digest]*place), decodedAt: -1,
 	}
 }
 
@@ -66,14 +67,16 @@ type origin struct {
 // pcluster is an extent of an origin; stored ones may be several blocks together.
 type pcluster struct {
 	off, len, pos, plen int64
-	method              int8
+	method              int8           // that made it, if it is in the image
+	algorithm           disk.Algorithm // unless it is stored
+	device              uint16         // base from 1 on that pos counts in, 0: the image
 	stored, partial     bool
 }
 
 // add takes note of an extent at an offset of the file, whose pcluster holds n bytes of it.
-func (o *origin) add(off, n int64, r compress.Run) {
+func (o *origin) add(off, n int64, r compress.Run, a disk.Algorithm) {
 	if o != nil && o.known && r.PLen > 0 {
-		o.pclusters = append(o.pclusters, pcluster{off, n, r.Pos, r.PLen, int8(o.method), r.Stored, r.Partial && n == r.Len})
+		o.pclusters = append(o.pclusters, pcluster{off, n, r.Pos, r.PLen, int8(o.method), a, r.Device, r.Stored, r.Partial && n == r.Len})
 	}
 }
 
@@ -94,7 +97,12 @@ func (d *dedupe) buffer(n int) []byte {
 
 // refer makes a run of a reference.
 func (k *compressor) refer(run *compress.Run, p *pcluster) {
-	run.Pos, run.PLen, run.Stored, run.Partial = p.pos, p.plen, p.stored, p.partial
+	run.Pos, run.PLen, run.Stored, run.Partial, run.Device = p.pos, p.plen, p.stored, p.partial, p.device
+	if p.device > 0 {
+		k.refs.use(run, p.algorithm)
+		k.shared = k.shared || run.Partial
+		return
+	}
 	k.shared = true
 	k.w.saved += run.Len
 }
@@ -102,7 +110,8 @@ func (k *compressor) refer(run *compress.Run, p *pcluster) {
 // share finds what a piece shares with what came before it: all of a file, whose place is returned, or parts of it.
 func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 	d := k.dedupe
-	if pt.last && pt.off == 0 {
+	own := d.own && !pt.packed
+	if own && pt.last && pt.off == 0 {
 		sum := digestOf(piece.Src)
 		if p, ok := d.files[sum]; ok && p.size == pt.p.size {
 			k.w.saved += p.size
@@ -113,11 +122,17 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 	if piece.Method == compress.Store {
 		return nil, nil
 	}
-	s := sharer{k: k, b: piece.Src}
+	s := sharer{k: k, b: piece.Src, algorithm: k.algorithm(piece.Method)}
 	for at := 0; at < len(s.b); {
 		n, hash := d.cut.Next(s.b[at:])
+		if k.refs != nil && at >= s.end {
+			if err := k.shareBase(&s, hash, at, n); err != nil {
+				return nil, err
+			}
+		}
 		first, ok := d.chunks[hash]
 		switch {
+		case !own:
 		case !ok && len(d.chunks) < maxChunks:
 			d.chunks[hash] = chunkAt{pt.from, pt.off + int64(at)}
 			pt.from.known = true
@@ -141,13 +156,14 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 
 // sharer collects the references of a piece.
 type sharer struct {
-	k    *compressor
-	b    []byte // the piece
-	refs []compress.Ref
-	to   []pcluster
-	from int   // where a reference may begin
-	end  int   // of the last reference
-	gain int64 // bytes of the image
+	k         *compressor
+	b         []byte         // the piece
+	algorithm disk.Algorithm // of its file
+	refs      []compress.Ref
+	to        []pcluster
+	from      int   // where a reference may begin
+	end       int   // of the last reference
+	gain      int64 // bytes of the image
 }
 
 // match refers to the pclusters around a place where a chunk was seen that came again at an offset of the piece.
@@ -169,7 +185,7 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 			break
 		}
 	}
-	m := sharer{k: k, b: s.b, from: s.end, end: s.end}
+	m := sharer{k: k, b: s.b, algorithm: s.algorithm, from: s.end, end: s.end}
 	for _, p := range list[from:] {
 		same, err := m.same(&p, shift)
 		if err != nil {
@@ -223,7 +239,7 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 		p.off, p.pos, p.len, p.plen = p.off+skip, p.pos+skip, p.len-skip, p.plen-skip
 	}
 	at := p.off + shift
-	if at < int64(s.from) || at >= int64(len(s.b)) {
+	if at < int64(s.from) || at >= int64(len(s.b)) || p.device > 0 && !s.k.refs.readable(p, s.algorithm) {
 		return 0, nil
 	}
 	n := min(p.len, int64(len(s.b))-at)
@@ -240,7 +256,7 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 			return 0, err
 		}
 		more := int64(commonPrefix(got, s.b[at+same:]))
-		if same += more; more < int64(len(got)) {
+		if same += more; more < int64(len(got)) || more == 0 {
 			break
 		}
 	}
@@ -252,6 +268,9 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 
 // decoded returns the first n bytes of a pcluster until its next call.
 func (k *compressor) decoded(p *pcluster, n int64) ([]byte, error) {
+	if p.device > 0 {
+		return k.refs.decoded(p, n)
+	}
 	d := k.dedupe
 	if d.decodedAt == p.pos && int64(len(d.decoded)) >= n {
 		return d.decoded[:n], nil

@@ -87,8 +87,12 @@ func (k *compressor) commitPacked(piece *compress.Piece) error {
 // endPacked writes the packed inode behind all data.
 func (k *compressor) endPacked() error {
 	p := k.packed.place
-	if p.size == 0 {
+	based := k.refs.packs()
+	if p.size == 0 && !based {
 		return nil
+	}
+	if based {
+		k.padPacked()
 	}
 	k.sendPacked(true)
 	if err := k.drain(); err != nil {
@@ -96,10 +100,14 @@ func (k *compressor) endPacked() error {
 	}
 	w, m := k.w, p.comp
 	w.data.align(max(w.bs, decodePage))
-	m.Size, m.base = p.size, w.data.pos()
+	m.base = w.data.pos()
 	if err := k.packed.out.copyTo(w.data); err != nil {
 		return err
 	}
+	if based {
+		k.appendPacked(p, m)
+	}
+	m.Size = p.size
 	w.top = max(w.top, disk.Blocks(w.data.pos(), w.bits))
 	if err := k.end(m); err != nil {
 		return err

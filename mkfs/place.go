@@ -269,7 +269,7 @@ func (p *place) readSome(b []byte, off int64) (int, error) {
 		k := sort.Search(len(runs), func(k int) bool { return runs[k].first+runs[k].count > at })
 		if k < len(runs) && runs[k].first <= at {
 			pos := runs[k].block<<w.bits + (at-runs[k].first)*size + off%size
-			if d := runs[k].device; w.bases != nil && d > 0 {
+			if d := runs[k].device; w.use != nil && d > 0 {
 				return w.o.Bases.list[d-1].Data.ReadAt(b, pos)
 			}
 			return w.data.readAt(b, pos)
