@@ -2,6 +2,7 @@ package mkfs
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
@@ -114,7 +115,6 @@ func (r *refs) use(run *compress.Run, a disk.Algorithm) {
 	if !run.Stored {
 		r.algorithms |= 1 << a
 	}
-	r.w.based += run.Len
 }
 
 // shareBase refers to pclusters of bases around a place where the chunk of n bytes at an offset of the piece is.
@@ -177,9 +177,25 @@ func spansAnywhere(p *pcluster, bs int64) bool {
 // packs tells whether the packed inode has pclusters of bases.
 func (r *refs) packs() bool { return r != nil && len(r.fragmented) > 0 }
 
+// packedRuns yields the pclusters of the bases' packed inodes that are used, as runs of the own one.
+func (r *refs) packedRuns() iter.Seq[compress.Run] {
+	return func(yield func(compress.Run) bool) {
+		for i, o := range r.f.packed {
+			for n, q := range o.pclusters {
+				run := compress.Run{Len: q.len, Pos: q.pos, PLen: q.plen, Stored: q.stored, Partial: q.partial, Device: q.device}
+				if r.packed[i][n] && !yield(run) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // appendPacked ends the packed inode, whose runs m has so far, with the pclusters of bases that fragments lie in.
-func (k *compressor) appendPacked(p *place, m *mapped) {
+func (k *compressor) appendPacked(p *place, m *mapped) error {
 	r := k.refs
+	k.apart = k.packedApart(m, m.base)
+	k.w.data.align(k.w.bs)
 	starts := make([][]int64, len(r.packed)) // where the pclusters are in the packed inode
 	for i, o := range r.f.packed {
 		starts[i] = make([]int64, len(o.pclusters))
@@ -188,12 +204,14 @@ func (k *compressor) appendPacked(p *place, m *mapped) {
 				continue
 			}
 			starts[i][n] = p.size
-			run := compress.Run{Len: q.len, Pos: q.pos, PLen: q.plen, Stored: q.stored, Partial: q.partial, Device: q.device}
-			r.mark(q.device)
-			if !q.stored {
-				r.algorithms |= 1 << q.algorithm
+			run := compress.Run{Len: q.len}
+			if err := k.refer(p.size, &run, &q); err != nil {
+				return err
 			}
-			k.shared = k.shared || q.partial
+			k.apart.add(p.size, &run)
+			if run.Device == 0 { // copied, and they count from the beginning of the own part
+				run.Pos -= m.base
+			}
 			k.add(m, run)
 			p.size += q.len
 		}
@@ -204,6 +222,7 @@ func (k *compressor) appendPacked(p *place, m *mapped) {
 		f.Fragment += starts[f.packed-1][n] - o.pclusters[n].off
 	}
 	r.fragmented = nil
+	return nil
 }
 
 // padPacked ends the own part of the packed inode at a block.

@@ -35,6 +35,7 @@ type compressor struct {
 	packed packed
 	dedupe *dedupe // nil: nothing is shared
 	refs   *refs   // nil: not with bases
+	apart  *apart  // of the file that is being placed; nil: not with bases
 	shared bool    // there are references
 	used   uint16  // bit n: method n made a pcluster
 	ended  bool

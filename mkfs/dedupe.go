@@ -95,16 +95,22 @@ func (d *dedupe) buffer(n int) []byte {
 	return d.buf
 }
 
-// refer makes a run of a reference.
-func (k *compressor) refer(run *compress.Run, p *pcluster) {
+// refer makes a run at an offset of a file of a reference.
+func (k *compressor) refer(at int64, run *compress.Run, p *pcluster) error {
+	if k.apart != nil {
+		if done, err := k.copied(at, run, p); done || err != nil {
+			return err
+		}
+	}
 	run.Pos, run.PLen, run.Stored, run.Partial, run.Device = p.pos, p.plen, p.stored, p.partial, p.device
 	if p.device > 0 {
 		k.refs.use(run, p.algorithm)
 		k.shared = k.shared || run.Partial
-		return
+		return nil
 	}
 	k.shared = true
 	k.w.saved += run.Len
+	return nil
 }
 
 // share finds what a piece shares with what came before it: all of a file, whose place is returned, or parts of it.

@@ -71,14 +71,15 @@ func (k *compressor) commitPacked(piece *compress.Piece) error {
 	m := k.packed.place.comp
 	out := piece.Out
 	for _, e := range piece.Extents {
-		pos := m.end + k.pad(m.end, e)
-		if _, err := k.packed.out.add(make([]byte, pos-m.end)); err != nil {
+		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored}
+		run.Pos = m.end + k.pad(m.end, &run)
+		if _, err := k.packed.out.add(make([]byte, run.Pos-m.end)); err != nil {
 			return err
 		}
 		if _, err := k.packed.out.add(out[:e.PLen]); err != nil {
 			return err
 		}
-		k.add(m, compress.Run{Len: int64(e.Len), Pos: pos, PLen: int64(e.PLen), Stored: e.Stored})
+		k.add(m, run)
 		out = out[e.PLen:]
 	}
 	return nil
@@ -100,12 +101,17 @@ func (k *compressor) endPacked() error {
 	}
 	w, m := k.w, p.comp
 	w.data.align(max(w.bs, decodePage))
+	if based {
+		w.data.zero(k.packedShift(m, w.data.pos()) * w.bs)
+	}
 	m.base = w.data.pos()
 	if err := k.packed.out.copyTo(w.data); err != nil {
 		return err
 	}
 	if based {
-		k.appendPacked(p, m)
+		if err := k.appendPacked(p, m); err != nil {
+			return err
+		}
 	}
 	m.Size = p.size
 	w.top = max(w.top, disk.Blocks(w.data.pos(), w.bits))

@@ -21,11 +21,12 @@ import (
 // Stored runs of many blocks are one; the index has them block by block.
 type mapped struct {
 	compress.Map
-	method int8
-	blocks int64 // used ones of the image, for st_blocks
-	packed int32 // n+1: Fragment counts in packed inode n of the bases, until the own one is complete
-	based  bool  // some run is on a base
-	logged int64 // runs
+	method  int8
+	blocks  int64 // used ones of the image, for st_blocks
+	packed  int32 // n+1: Fragment counts in packed inode n of the bases, until the own one is complete
+	based   bool  // some run is on a base
+	logged  int64 // runs
+	logical int64 // decoded bytes of the runs
 
 	log   []byte // the runs while they are being added
 	end   int64  // where the last one ended
@@ -125,14 +126,20 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 	}
 	m, out := p.comp, piece.Out
 	at := pt.off
+	if k.apart != nil {
+		k.expect(pt, piece)
+	}
 	for _, e := range piece.Extents {
 		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored, Partial: e.Whole > e.Len}
 		if e.Ref > 0 {
-			k.refer(&run, &pt.refs[e.Ref-1])
+			if err := k.refer(at, &run, &pt.refs[e.Ref-1]); err != nil {
+				return err
+			}
+			if run.Device > 0 {
+				w.based += run.Len
+			}
 		} else {
-			w.data.zero(k.pad(w.data.pos(), e))
-			run.Pos = w.data.pos()
-			w.data.write(out[:e.PLen])
+			k.own(at, &run, out[:e.PLen])
 			out = out[e.PLen:]
 		}
 		k.add(m, run)
@@ -157,12 +164,12 @@ const decodePage = 4096
 
 // pad returns how many zeros go before a pcluster that begins at any byte. Linux 6.18 decodes page by page, and takes
 // a pcluster for broken whose bytes in the last page add nothing to the output, such as the end mark of DEFLATE.
-func (k *compressor) pad(pos int64, e compress.Extent) int64 {
+func (k *compressor) pad(pos int64, r *compress.Run) int64 {
 	const least = 16
-	if k.c.Index != IndexExtents || e.Stored {
+	if k.c.Index != IndexExtents || r.Stored {
 		return 0
 	}
-	if n := (pos + int64(e.PLen)) % decodePage; n > 0 && n < least {
+	if n := (pos + r.PLen) % decodePage; n > 0 && n < least {
 		return least - n
 	}
 	return 0
@@ -244,6 +251,9 @@ func (k *compressor) begin(method int) *mapped {
 	m.BlockBits, m.First, m.Interlaced = k.w.bits, k.algorithm(method), k.interlaced()
 	k.used |= 1 << method
 	k.log = nil
+	if k.refs != nil {
+		k.apart = newApart(k.w.bits)
+	}
 	return m
 }
 
@@ -269,7 +279,19 @@ func (k *compressor) add(m *mapped, r compress.Run) {
 	m.Scattered = m.Scattered || r.Partial || len(m.log) > 0 && elsewhere
 	m.log, m.end, m.dev = appendRun(m.log, r, elsewhere), r.Pos+r.PLen, r.Device
 	m.based = m.based || r.Device > 0
+	if k.apart != nil && m != k.packedMap() {
+		k.apart.add(m.logical, &r)
+	}
+	m.logical += r.Len
 	m.blocks += disk.Blocks(r.PLen, m.BlockBits)
+}
+
+// packedMap returns the map of the packed inode, nil if there is none.
+func (k *compressor) packedMap() *mapped {
+	if k.packed.place == nil {
+		return nil
+	}
+	return k.packed.place.comp
 }
 
 // end completes a file.
