@@ -104,6 +104,7 @@ func (k *compressor) copied(at int64, run *compress.Run, p *pcluster) (bool, err
 	}
 	run.PLen, run.Stored, run.Partial = p.plen, p.stored, p.partial
 	k.own(at, run, b)
+	k.refs.announce(p)
 	k.shared = k.shared || run.Partial
 	return true, nil
 }

@@ -32,6 +32,7 @@ type refs struct {
 
 	packed     [][]bool // by packed inode of the bases and pcluster: it is used
 	fragmented []*mapped
+	second     *disk.Algorithm // in the packed inode, if there is another one than its own
 	algorithms disk.Algorithms // of what is referred to
 }
 
@@ -101,19 +102,19 @@ func (r *refs) decoded(p *pcluster, n int64) ([]byte, error) {
 	return b[:n], nil
 }
 
-// readable tells whether an index of the image can refer to a pcluster in a file of an algorithm.
-func (r *refs) readable(p *pcluster, a disk.Algorithm) bool {
-	if !p.stored && p.algorithm != a {
+// readable tells whether an index of the image can refer to a pcluster in a file of a method: it has two algorithms at most,
+// of which second is the other one if it is not nil.
+func (k *compressor) readable(p *pcluster, second *disk.Algorithm, method int) bool {
+	if !p.stored && p.algorithm != k.algorithm(method) && second != nil && p.algorithm != *second {
 		return false
 	}
-	return r.w.o.Compression.Index == IndexExtents || (p.pos|p.plen)&(r.w.bs-1) == 0
+	return k.c.Index == IndexExtents || (p.pos|p.plen)&(k.w.bs-1) == 0 || p.device == 0
 }
 
-// use takes note that a run refers to a base.
-func (r *refs) use(run *compress.Run, a disk.Algorithm) {
-	r.mark(run.Device)
-	if !run.Stored {
-		r.algorithms |= 1 << a
+// announce takes note that there are pclusters as this one in the image.
+func (r *refs) announce(p *pcluster) {
+	if !p.stored {
+		r.algorithms |= 1 << p.algorithm
 	}
 }
 
@@ -140,11 +141,14 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 	}
 	o := r.f.packed[at.packed]
 	list := o.covering(at.off, int64(len(b)))
-	rest, from := b, at.off
+	rest, from, second := b, at.off, r.second
 	for i := range list {
 		p := &list[i]
-		if !r.readable(p, r.w.comp.algorithm(0)) || !spansAnywhere(p, r.w.bs) {
+		if !r.w.comp.readable(p, second, 0) || !spansAnywhere(p, r.w.bs) {
 			return false, nil
+		}
+		if !p.stored && p.algorithm != r.w.comp.algorithm(0) {
+			second = &p.algorithm
 		}
 		skip := from - p.off
 		have, err := r.decoded(p, min(p.len, skip+int64(len(rest))))
@@ -161,6 +165,7 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 	for i := range list {
 		r.packed[at.packed][first+i] = true
 	}
+	r.second = second
 	m.Fragment, m.FragmentLen, m.packed = at.off, int64(len(b)), int32(at.packed+1)
 	m.Count++
 	r.fragmented = append(r.fragmented, m)
@@ -205,7 +210,7 @@ func (k *compressor) appendPacked(p *place, m *mapped) error {
 			}
 			starts[i][n] = p.size
 			run := compress.Run{Len: q.len}
-			if err := k.refer(p.size, &run, &q); err != nil {
+			if err := k.refer(m, p.size, &run, &q); err != nil {
 				return err
 			}
 			k.apart.add(p.size, &run)

@@ -59,8 +59,9 @@ func newDedupe(own bool) *dedupe {
 // origin is a file that others may refer to. A nil one takes note of nothing.
 type origin struct {
 	method    int
-	known     bool  // some chunk was first seen here
-	committed int64 // bytes whose pclusters are known
+	second    *disk.Algorithm // of what it refers to in bases, if there is another one than its own
+	known     bool            // some chunk was first seen here
+	committed int64           // bytes whose pclusters are known
 	pclusters []pcluster
 }
 
@@ -95,8 +96,11 @@ func (d *dedupe) buffer(n int) []byte {
 	return d.buf
 }
 
-// refer makes a run at an offset of a file of a reference.
-func (k *compressor) refer(at int64, run *compress.Run, p *pcluster) error {
+// refer makes a run at an offset of a file of a reference, or of a copy of what it leads to.
+func (k *compressor) refer(m *mapped, at int64, run *compress.Run, p *pcluster) error {
+	if run.Second = !p.stored && p.algorithm != m.First; run.Second {
+		m.Second = p.algorithm
+	}
 	if k.apart != nil {
 		if done, err := k.copied(at, run, p); done || err != nil {
 			return err
@@ -104,7 +108,8 @@ func (k *compressor) refer(at int64, run *compress.Run, p *pcluster) error {
 	}
 	run.Pos, run.PLen, run.Stored, run.Partial, run.Device = p.pos, p.plen, p.stored, p.partial, p.device
 	if p.device > 0 {
-		k.refs.use(run, p.algorithm)
+		k.refs.mark(p.device)
+		k.refs.announce(p)
 		k.shared = k.shared || run.Partial
 		return nil
 	}
@@ -128,7 +133,10 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 	if piece.Method == compress.Store {
 		return nil, nil
 	}
-	s := sharer{k: k, b: piece.Src, algorithm: k.algorithm(piece.Method)}
+	if k.refs != nil {
+		k.refs.came += int64(len(piece.Src))
+	}
+	s := sharer{k: k, b: piece.Src, file: pt.from}
 	for at := 0; at < len(s.b); {
 		n, hash := d.cut.Next(s.b[at:])
 		if k.refs != nil && at >= s.end {
@@ -162,14 +170,14 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 
 // sharer collects the references of a piece.
 type sharer struct {
-	k         *compressor
-	b         []byte         // the piece
-	algorithm disk.Algorithm // of its file
-	refs      []compress.Ref
-	to        []pcluster
-	from      int   // where a reference may begin
-	end       int   // of the last reference
-	gain      int64 // bytes of the image
+	k    *compressor
+	b    []byte  // the piece
+	file *origin // that it is of
+	refs []compress.Ref
+	to   []pcluster
+	from int   // where a reference may begin
+	end  int   // of the last reference
+	gain int64 // bytes of the image
 }
 
 // match refers to the pclusters around a place where a chunk was seen that came again at an offset of the piece.
@@ -191,7 +199,7 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 			break
 		}
 	}
-	m := sharer{k: k, b: s.b, algorithm: s.algorithm, from: s.end, end: s.end}
+	m := sharer{k: k, b: s.b, file: s.file, from: s.end, end: s.end}
 	for _, p := range list[from:] {
 		same, err := m.same(&p, shift)
 		if err != nil {
@@ -223,6 +231,9 @@ func (s *sharer) use(p pcluster, shift, same int64) {
 	}
 	ref := compress.Ref{Off: int(p.off + shift), Len: int(same), PLen: int(p.plen)}
 	s.gain += p.plen * same / p.len
+	if !p.stored && p.algorithm != s.k.algorithm(s.file.method) {
+		s.file.second = &p.algorithm
+	}
 	if p.stored {
 		p.plen = same
 		ref.PLen = int(min(p.plen, s.k.w.bs)) // its index has it block by block
@@ -245,7 +256,7 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 		p.off, p.pos, p.len, p.plen = p.off+skip, p.pos+skip, p.len-skip, p.plen-skip
 	}
 	at := p.off + shift
-	if at < int64(s.from) || at >= int64(len(s.b)) || p.device > 0 && !s.k.refs.readable(p, s.algorithm) {
+	if at < int64(s.from) || at >= int64(len(s.b)) || !s.k.readable(p, s.file.second, s.file.method) {
 		return 0, nil
 	}
 	n := min(p.len, int64(len(s.b))-at)

@@ -131,19 +131,23 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 	}
 	for _, e := range piece.Extents {
 		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored, Partial: e.Whole > e.Len}
+		known := true // how to decode it
 		if e.Ref > 0 {
-			if err := k.refer(at, &run, &pt.refs[e.Ref-1]); err != nil {
+			if err := k.refer(m, at, &run, &pt.refs[e.Ref-1]); err != nil {
 				return err
 			}
 			if run.Device > 0 {
 				w.based += run.Len
 			}
+			known = run.Device == pt.refs[e.Ref-1].device
 		} else {
 			k.own(at, &run, out[:e.PLen])
 			out = out[e.PLen:]
 		}
 		k.add(m, run)
-		pt.from.add(at, max(run.Len, int64(e.Whole)), run, m.First)
+		if known {
+			pt.from.add(at, max(run.Len, int64(e.Whole)), run, m.algorithm(&run))
+		}
 		at += run.Len
 	}
 	pt.from.commit(len(piece.Src))
@@ -255,6 +259,14 @@ func (k *compressor) begin(method int) *mapped {
 		k.apart = newApart(k.w.bits)
 	}
 	return m
+}
+
+// algorithm returns the algorithm of a run.
+func (m *mapped) algorithm(r *compress.Run) disk.Algorithm {
+	if r.Second {
+		return m.Second
+	}
+	return m.First
 }
 
 // algorithm returns the algorithm of the pclusters that a method makes.
