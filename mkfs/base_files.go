@@ -3,9 +3,12 @@ package mkfs
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/laminafs/lamina/internal/compress"
@@ -106,7 +109,7 @@ func (b *Bases) openImage(i int, needed []bool) (*baseScan, error) {
 	if err := f.read(magic, disk.SuperOffset); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(magic, []byte{0xE2, 0xE1, 0xF5, 0xE0}) {
+	if binary.LittleEndian.Uint32(magic) != disk.Magic {
 		return nil, nil
 	}
 	r := io.NewSectionReader(f.Data, 0, f.Size)
@@ -118,13 +121,10 @@ func (b *Bases) openImage(i int, needed []bool) (*baseScan, error) {
 		return nil, fmt.Errorf("blocks of %d bytes: the image has blocks of %d", im.BlockSize(), 1<<b.bits)
 	}
 	s := &baseScan{b: b, files: b.files, im: im, devices: []uint16{uint16(i + 1)}}
-	if s.devices, err = b.devicesOf(im, s.devices); err != nil {
-		return nil, err
-	}
+	s.devices = b.devicesOf(im, s.devices, needed)
 	if n := len(s.devices); n > 1 {
 		var extra []io.ReaderAt
 		for _, d := range s.devices[1:] {
-			needed[d-1] = true
 			f := &b.list[d-1]
 			extra = append(extra, io.NewSectionReader(f.Data, 0, f.Size))
 		}
@@ -138,21 +138,22 @@ func (b *Bases) openImage(i int, needed []bool) (*baseScan, error) {
 
 // devicesOf appends the bases that are the extra devices of an image to those that are known, unless one is missing:
 // the image may hold its devices itself, and what is nowhere is not found.
-func (b *Bases) devicesOf(im *image.Image, list []uint16) ([]uint16, error) {
-	n := len(list)
+func (b *Bases) devicesOf(im *image.Image, list []uint16, needed []bool) []uint16 {
+	n, all := len(list), true
 	for _, d := range im.Devices[1:] {
-		tag, found := string(bytes.TrimRight(d.Slot.Tag[:], "\x00")), false
-		for k := range b.list {
-			if found = b.tag(k) == tag; found {
-				list = append(list, uint16(k+1))
-				break
-			}
+		tag := string(bytes.TrimRight(d.Slot.Tag[:], "\x00"))
+		k := slices.IndexFunc(b.list, func(f baseFile) bool { return hex.EncodeToString(f.digest[:]) == tag })
+		if k < 0 {
+			all = false
+			continue
 		}
-		if !found {
-			return list[:n], nil
-		}
+		needed[k] = true
+		list = append(list, uint16(k+1))
 	}
-	return list, nil
+	if !all {
+		return list[:n]
+	}
+	return list
 }
 
 // announce takes note of the algorithms of an image.

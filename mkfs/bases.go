@@ -22,13 +22,14 @@ type Base struct {
 // Bases knows the blocks of some files. It does not change: any number of Writers, in any number of
 // goroutines, may use it at the same time.
 //
-// It sees blocks, not files: nothing in a base is parsed, so a hostile one can at most have nothing in
-// common with the image. Inline tails of a base begin at no block and are not found.
+// Those of NewBases see blocks, not files: nothing in a base is parsed, so a hostile one can at most have nothing in
+// common with the image. Inline tails of a base begin at no block and are not found. Those of NewFileBases see files of
+// images, compressed ones as well.
 type Bases struct {
 	bits  uint8
 	list  []baseFile
-	index blockIndex
-	files *baseFiles // nil: blocks are what is known
+	index blockIndex // empty if files are known
+	files *baseFiles // nil: blocks are known
 }
 
 // baseFile is a base as it was when it was read.
