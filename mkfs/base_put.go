@@ -2,7 +2,6 @@ package mkfs
 
 import (
 	"bytes"
-	"fmt"
 	"hash/maphash"
 	"io"
 
@@ -27,9 +26,8 @@ const baseWindow = 64 << 10
 //	a block ─► is it the one behind the last one found? ─► yes: wait until there are basedRun, then a run
 //	           else hash, look up, compare              ─► no:  write what waits, and this one
 type based struct {
-	w    *Writer
-	b    *Bases
-	used []bool // by base
+	w *Writer
+	*baseUse
 
 	near   []byte // bytes of base nearOf from nearAt on
 	nearAt int64
@@ -51,9 +49,8 @@ type basedFile struct {
 }
 
 func newBased(w *Writer) *based {
-	b := w.o.Bases
 	return &based{
-		w: w, b: b, used: make([]bool, len(b.list)),
+		w: w, baseUse: w.use,
 		near: make([]byte, 0, max(baseWindow, w.bs)), buf: make([]byte, (basedRun+1)*w.bs),
 	}
 }
@@ -185,8 +182,9 @@ func (k *based) flush() {
 func (k *based) commit() {
 	f := &k.file
 	base, i := k.b.at(f.last)
-	k.used[i] = true
-	k.add(run{first: f.at - f.wait, count: f.wait, block: f.last + 1 - f.wait - base.first, device: uint16(i + 1)})
+	device := uint16(i + 1)
+	k.mark(device)
+	k.add(run{first: f.at - f.wait, count: f.wait, block: f.last + 1 - f.wait - base.first, device: device})
 	f.found += f.wait
 	f.wait = 0
 }
@@ -278,43 +276,9 @@ func (k *based) read(f *baseFile, block, n int64) ([]byte, error) {
 		size = max(size, min(int64(cap(k.near)), f.blocks<<k.b.bits-off))
 	}
 	k.nearOf, k.nearAt, k.near = f, off, k.near[:size]
-	if got, err := f.Data.ReadAt(k.near, off); got < len(k.near) {
+	if err := f.read(k.near, off); err != nil {
 		k.nearOf = nil
-		return nil, fmt.Errorf("mkfs: base with the digest %x: %w", f.digest, baseError(off+int64(got), err))
+		return nil, err
 	}
 	return k.near[:end-off], nil
-}
-
-// devices makes the device table of the bases that are referred to.
-func (k *based) devices() {
-	k.w.slots = k.w.slots[:0]
-	for i, used := range k.used {
-		if f := &k.b.list[i]; used {
-			k.w.slots = append(k.w.slots, deviceSlot{tag: k.b.tag(i), blocks: disk.Blocks(f.Size, k.b.bits)})
-		}
-	}
-}
-
-// numbers returns the bases that are referred to.
-func (k *based) numbers() (list []int) {
-	for i, used := range k.used {
-		if used {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
-// deviceID returns the number that a device has in the image: bases that are not referred to have none.
-func (w *Writer) deviceID(device uint16) uint16 {
-	if w.bases == nil || device == 0 {
-		return device
-	}
-	id := uint16(0)
-	for _, used := range w.bases.used[:device] {
-		if used {
-			id++
-		}
-	}
-	return id
 }

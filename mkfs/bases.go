@@ -22,12 +22,14 @@ type Base struct {
 // Bases knows the blocks of some files. It does not change: any number of Writers, in any number of
 // goroutines, may use it at the same time.
 //
-// It sees blocks, not files: nothing in a base is parsed, so a hostile one can at most have nothing in
-// common with the image. Inline tails of a base begin at no block and are not found.
+// Those of NewBases see blocks, not files: nothing in a base is parsed, so a hostile one can at most have nothing in
+// common with the image. Inline tails of a base begin at no block and are not found. Those of NewFileBases see files of
+// images, compressed ones as well.
 type Bases struct {
 	bits  uint8
 	list  []baseFile
-	index blockIndex
+	index blockIndex // empty if files are known
+	files *baseFiles // nil: blocks are known
 }
 
 // baseFile is a base as it was when it was read.
@@ -48,6 +50,25 @@ const baseBlocks = 1 << 26
 // NewBases reads the files in list to their ends, for images with blocks of blockSize bytes; 0 means 4096. It
 // takes 16 to 32 bytes of memory for each block. A file that ends before its size is an error.
 func NewBases(blockSize int, list ...Base) (*Bases, error) {
+	b, err := newBases(blockSize, list)
+	if err != nil {
+		return nil, err
+	}
+	var all int64
+	for i := range b.list {
+		all += b.list[i].blocks
+	}
+	b.index.init(all)
+	for i := range b.list {
+		if err := b.read(&b.list[i]); err != nil {
+			return nil, fmt.Errorf("mkfs: base %d: %w", i+1, err)
+		}
+	}
+	return b, nil
+}
+
+// newBases returns bases of which nothing is known.
+func newBases(blockSize int, list []Base) (*Bases, error) {
 	o := Options{BlockSize: blockSize}
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -65,12 +86,6 @@ func NewBases(blockSize int, list ...Base) (*Bases, error) {
 		b.list = append(b.list, baseFile{Base: f, first: all, blocks: f.Size >> b.bits})
 		all += f.Size >> b.bits
 	}
-	b.index.init(all)
-	for i := range b.list {
-		if err := b.read(&b.list[i]); err != nil {
-			return nil, fmt.Errorf("mkfs: base %d: %w", i+1, err)
-		}
-	}
 	return b, nil
 }
 
@@ -79,8 +94,16 @@ func (b *Bases) validate(o *Options, bad func(string, ...any)) {
 	if int64(o.blockSize()) != 1<<b.bits {
 		bad("block size %d: the bases were read in blocks of %d", o.blockSize(), 1<<b.bits)
 	}
-	if o.ChunkSize != 0 || o.DataDevice != nil || o.LargeAlign != 0 || o.Compression != nil {
-		bad("bases do not go with a chunk size, a data device, an alignment or compression")
+	if o.ChunkSize != 0 || o.DataDevice != nil || o.LargeAlign != 0 {
+		bad("bases do not go with a chunk size, a data device or an alignment")
+	}
+	switch c := o.Compression; {
+	case c == nil && b.files != nil:
+		bad("bases of which the files are known are for images with compression")
+	case c != nil && b.files == nil:
+		bad("bases of which the blocks are known are for images without compression")
+	case c != nil && b.files.dense && c.Index != IndexExtents:
+		bad("a base has pclusters at any byte, to which an index of encoded extents refers only")
 	}
 }
 

@@ -35,6 +35,8 @@ type compressor struct {
 	packed packed
 	twins  twins
 	dedupe *dedupe // nil: only fragments and twins are shared
+	refs   *refs   // nil: not with bases
+	apart  *apart  // of the file that is being placed; nil: not with bases
 	shared bool    // there are references
 	used   uint16  // bit n: method n made a pcluster
 	ended  bool
@@ -80,8 +82,13 @@ func newCompressor(w *Writer) *compressor {
 	k.pool = compress.NewPool(workers, l, k.methods)
 	k.most = 2*workers + 1
 	k.runs.dir, k.packed.out.dir, k.packed.ends.bytes.dir = w.o.TempDir, w.o.TempDir, w.o.TempDir
-	if w.o.Dedupe {
-		k.dedupe = newDedupe()
+	if w.use != nil {
+		k.refs = newRefs(w)
+	}
+	if w.o.Dedupe || k.refs != nil {
+		k.dedupe = newDedupe(w.o.Dedupe)
+	}
+	if w.o.Dedupe && k.refs == nil { // what a base was cut into is cut at the segments of an image without
 		k.segment = max(1<<20, min(k.segment, segmentPclusters*c.largest(bs))) // a piece shares nothing with itself
 	}
 	if k.fragments() {
@@ -103,7 +110,7 @@ func (k *compressor) put(f *tree.File, r io.Reader) (*place, error) {
 	method, pcluster := k.c.choose(f.Path, int(k.w.bs))
 	piece := compress.Piece{Method: method, Pcluster: pcluster}
 	pt := part{p: k.w.newPlace(f.Size), packed: k.packs(f.Size, method, pcluster)}
-	if pt.packed {
+	if pt.packed && (k.refs == nil || f.Size > int64(k.segment)) {
 		piece.Method = compress.Store
 	} else if k.dedupe != nil {
 		pt.from = &origin{method: max(method, 0)}
@@ -129,8 +136,13 @@ func (k *compressor) piece(pt part, piece compress.Piece, n int, r io.Reader) (*
 			return nil, short(err)
 		}
 		piece.Src = b
-		if same, err := k.share(&pt, &piece); same != nil || err != nil {
-			return same, err
+		if !pt.packed || !k.refs.has(b) {
+			if same, err := k.share(&pt, &piece); same != nil || err != nil {
+				return same, err
+			}
+		}
+		if pt.packed = pt.packed && len(piece.Refs) == 0; pt.packed {
+			pt.from, piece.Method = nil, compress.Store
 		}
 		r = bytes.NewReader(b)
 	}
@@ -155,7 +167,7 @@ func (k *compressor) piece(pt part, piece compress.Piece, n int, r io.Reader) (*
 
 // interlaced tells whether stored blocks may wrap around: where others refer to them, they may not.
 func (k *compressor) interlaced() bool {
-	return k.fragments() && !k.w.o.Dedupe && k.c.Index != IndexExtents
+	return k.fragments() && !k.w.o.Dedupe && k.w.use == nil && k.c.Index != IndexExtents
 }
 
 // packs tells whether a file goes into the packed inode as a whole: it would not fill a pcluster, but more than the

@@ -3,6 +3,7 @@ package mkfs
 import (
 	"encoding/binary"
 
+	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
 )
 
@@ -15,17 +16,14 @@ func (w *Writer) comprConfigs() []byte {
 	}
 	var b []byte
 	size := int64(0)
-	largest := w.o.Compression.largest(w.o.blockSize())
 	for a := disk.LZ4; a.Known(); a++ { // they are in the order of their numbers
-		for i, m := range w.o.Compression.methods() {
-			if m.Algorithm.Disk() != a {
-				continue
-			}
-			cfg := m.config(largest).Config(w.bits)
-			size += disk.Align(int64(disk.ComprCfgLenLen+len(cfg)), disk.ComprCfgAlign)
-			if w.comp != nil && w.comp.used>>i&1 == 0 || w.onlyDistance() {
-				continue
-			}
+		m, ok := w.announced(a)
+		if !ok {
+			continue
+		}
+		cfg := m.Config(w.bits)
+		size += disk.Align(int64(disk.ComprCfgLenLen+len(cfg)), disk.ComprCfgAlign)
+		if w.comp == nil || w.comp.algorithms().Has(a) && !w.onlyDistance() {
 			b = binary.LittleEndian.AppendUint16(b, uint16(len(cfg)))
 			b = append(b, cfg...)
 			b = append(b, make([]byte, -len(b)&(disk.ComprCfgAlign-1))...)
@@ -34,16 +32,48 @@ func (w *Writer) comprConfigs() []byte {
 	return append(b, make([]byte, disk.Align(size, disk.DeviceSize)-int64(len(b)))...)
 }
 
+// announced returns the method with which an algorithm is announced: it reads what the image has of it and what
+// bases have.
+func (w *Writer) announced(a disk.Algorithm) (m compress.Method, ok bool) {
+	largest := w.o.Compression.largest(w.o.blockSize())
+	for _, own := range w.o.Compression.methods() {
+		if own.Algorithm.Disk() == a {
+			m, ok = own.config(largest), true
+		}
+	}
+	if w.use == nil || !w.use.b.files.announced.Has(a) {
+		return m, ok
+	}
+	theirs := w.use.b.files.methods[a]
+	if ok {
+		theirs = theirs.Join(m)
+	}
+	return theirs, true
+}
+
+// algorithms returns those of the pclusters that the image has or refers to.
+func (k *compressor) algorithms() (set disk.Algorithms) {
+	if k.refs != nil {
+		set = k.refs.algorithms
+	}
+	for i, m := range k.c.methods() {
+		if k.used>>i&1 != 0 {
+			set |= 1 << m.Algorithm.Disk()
+		}
+	}
+	return set
+}
+
 // onlyDistance tells whether the superblock has room for all that is to be said of the algorithms: LZ4 in
 // pclusters of one block, as Linux 5.4 knows it.
 func (w *Writer) onlyDistance() bool {
 	c := w.o.Compression
-	return len(c.Others) == 0 && c.Algorithm.Disk() == disk.LZ4 && c.largest(w.o.blockSize()) == w.o.blockSize()
+	return w.use == nil && len(c.Others) == 0 && c.Algorithm.Disk() == disk.LZ4 && c.largest(w.o.blockSize()) == w.o.blockSize()
 }
 
 // announceCompression sets the features of what was compressed.
 func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
-	if w.comp == nil || w.comp.used == 0 {
+	if w.comp == nil || w.comp.algorithms() == 0 {
 		return
 	}
 	s.Incompat |= disk.HasZeroPadding
@@ -51,11 +81,7 @@ func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 		s.ComprAlgs = 1<<16 - 1
 	} else {
 		s.Incompat |= disk.HasComprCfgs
-		for i, m := range w.o.Compression.methods() {
-			if w.comp.used>>i&1 != 0 {
-				s.ComprAlgs |= 1 << m.Algorithm.Disk()
-			}
-		}
+		s.ComprAlgs = uint16(w.comp.algorithms())
 	}
 	if w.o.Compression.Tails == TailInline {
 		s.Incompat |= disk.HasZtailpacking

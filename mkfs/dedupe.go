@@ -10,7 +10,7 @@ import (
 	"github.com/laminafs/lamina/internal/disk"
 )
 
-// dedupe finds bytes in compressed files that are in the image already. Files are cut into chunks by content, and a
+// dedupe finds bytes in compressed files that are in the image already, or in a base. Files are cut into chunks by content, and a
 // hash of each chunk is remembered with the place where it was first seen. Where a chunk comes again, the pclusters
 // around that place are decoded and compared: those whose beginning is the same are referred to. So the hash finds
 // candidates only, and bytes decide.
@@ -19,6 +19,7 @@ import (
 // does not depend on how fast the workers are.
 type dedupe struct {
 	cut    compress.Chunker
+	own    bool // remember what is in the image
 	chunks map[uint64]chunkAt
 	files  map[digest]*place // files that came in one piece
 	buf    []byte            // a piece before it has a batch
@@ -49,31 +50,34 @@ const maxChunks = 4 << 20
 // chunkSize is the length of chunks in bytes. What two files share is found if a chunk lies within it.
 const chunkSize = 2048
 
-func newDedupe() *dedupe {
+func newDedupe(own bool) *dedupe {
 	return &dedupe{
-		cut: compress.NewChunker(chunkSize), chunks: make(map[uint64]chunkAt), files: make(map[digest]*place), decodedAt: -1,
+		own: own, cut: compress.NewChunker(chunkSize), chunks: make(map[uint64]chunkAt), files: make(map[digest]*place), decodedAt: -1,
 	}
 }
 
 // origin is a file that others may refer to. A nil one takes note of nothing.
 type origin struct {
 	method    int
-	known     bool  // some chunk was first seen here
-	committed int64 // bytes whose pclusters are known
+	second    *disk.Algorithm // of what it refers to in bases, if there is another one than its own
+	known     bool            // some chunk was first seen here
+	committed int64           // bytes whose pclusters are known
 	pclusters []pcluster
 }
 
 // pcluster is an extent of an origin; stored ones may be several blocks together.
 type pcluster struct {
 	off, len, pos, plen int64
-	method              int8
+	method              int8           // that made it, if it is in the image
+	algorithm           disk.Algorithm // unless it is stored
+	device              uint16         // base from 1 on that pos counts in, 0: the image
 	stored, partial     bool
 }
 
 // add takes note of an extent at an offset of the file, whose pcluster holds n bytes of it.
-func (o *origin) add(off, n int64, r compress.Run) {
+func (o *origin) add(off, n int64, r compress.Run, a disk.Algorithm) {
 	if o != nil && o.known && r.PLen > 0 {
-		o.pclusters = append(o.pclusters, pcluster{off, n, r.Pos, r.PLen, int8(o.method), r.Stored, r.Partial && n == r.Len})
+		o.pclusters = append(o.pclusters, pcluster{off, n, r.Pos, r.PLen, int8(o.method), a, r.Device, r.Stored, r.Partial && n == r.Len})
 	}
 }
 
@@ -92,17 +96,33 @@ func (d *dedupe) buffer(n int) []byte {
 	return d.buf
 }
 
-// refer makes a run of a reference.
-func (k *compressor) refer(run *compress.Run, p *pcluster) {
-	run.Pos, run.PLen, run.Stored, run.Partial = p.pos, p.plen, p.stored, p.partial
+// refer makes a run at an offset of a file of a reference, or of a copy of what it leads to.
+func (k *compressor) refer(m *mapped, at int64, run *compress.Run, p *pcluster) error {
+	if run.Second = !p.stored && p.algorithm != m.First; run.Second {
+		m.Second = p.algorithm
+	}
+	if k.apart != nil {
+		if done, err := k.copied(at, run, p); done || err != nil {
+			return err
+		}
+	}
+	run.Pos, run.PLen, run.Stored, run.Partial, run.Device = p.pos, p.plen, p.stored, p.partial, p.device
+	if p.device > 0 {
+		k.refs.mark(p.device)
+		k.refs.announce(p)
+		k.shared = k.shared || run.Partial
+		return nil
+	}
 	k.shared = true
 	k.w.saved += run.Len
+	return nil
 }
 
 // share finds what a piece shares with what came before it: all of a file, whose place is returned, or parts of it.
 func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 	d := k.dedupe
-	if pt.last && pt.off == 0 {
+	own := d.own && !pt.packed
+	if own && pt.last && pt.off == 0 {
 		sum := digestOf(piece.Src)
 		if p, ok := d.files[sum]; ok && p.size == pt.p.size {
 			k.w.saved += p.size
@@ -113,11 +133,20 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 	if piece.Method == compress.Store {
 		return nil, nil
 	}
-	s := sharer{k: k, b: piece.Src}
+	if k.refs != nil {
+		k.refs.came += int64(len(piece.Src))
+	}
+	s := sharer{k: k, b: piece.Src, file: pt.from}
 	for at := 0; at < len(s.b); {
 		n, hash := d.cut.Next(s.b[at:])
+		if k.refs != nil && at >= s.end {
+			if err := k.shareBase(&s, hash, at, n); err != nil {
+				return nil, err
+			}
+		}
 		first, ok := d.chunks[hash]
 		switch {
+		case !own:
 		case !ok && len(d.chunks) < maxChunks:
 			d.chunks[hash] = chunkAt{pt.from, pt.off + int64(at)}
 			pt.from.known = true
@@ -142,7 +171,8 @@ func (k *compressor) share(pt *part, piece *compress.Piece) (*place, error) {
 // sharer collects the references of a piece.
 type sharer struct {
 	k    *compressor
-	b    []byte // the piece
+	b    []byte  // the piece
+	file *origin // that it is of
 	refs []compress.Ref
 	to   []pcluster
 	from int   // where a reference may begin
@@ -162,7 +192,7 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 	from := max(sort.Search(len(list), func(i int) bool { return list[i].off > c.off })-1, 0)
 	shift := int64(at) - c.off // from offsets of the origin to those of the piece
 	start := s.least()
-	m := sharer{k: k, b: s.b, from: start, end: start}
+	m := sharer{k: k, b: s.b, file: s.file, from: start, end: start}
 	for ; from > 0; from-- {
 		p := list[from-1]
 		if same, err := m.same(&p, shift); err != nil {
@@ -229,6 +259,9 @@ func (s *sharer) use(p pcluster, shift, same int64) {
 	}
 	ref := compress.Ref{Off: int(p.off + shift), Len: int(same), PLen: int(p.plen)}
 	s.gain += p.plen * same / p.len
+	if !p.stored && p.algorithm != s.k.algorithm(s.file.method) {
+		s.file.second = &p.algorithm
+	}
 	if p.stored {
 		p.plen = same
 		ref.PLen = int(min(p.plen, s.k.w.bs)) // its index has it block by block
@@ -251,7 +284,7 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 		p.off, p.pos, p.len, p.plen = p.off+skip, p.pos+skip, p.len-skip, p.plen-skip
 	}
 	at := p.off + shift
-	if at < int64(s.from) || at >= int64(len(s.b)) {
+	if at < int64(s.from) || at >= int64(len(s.b)) || !s.k.readable(p, s.file.second, s.file.method) {
 		return 0, nil
 	}
 	n := min(p.len, int64(len(s.b))-at)
@@ -268,7 +301,7 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 			return 0, err
 		}
 		more := int64(commonPrefix(got, s.b[at+same:]))
-		if same += more; more < int64(len(got)) {
+		if same += more; more < int64(len(got)) || more == 0 {
 			break
 		}
 	}
@@ -280,6 +313,9 @@ func (s *sharer) same(p *pcluster, shift int64) (int64, error) {
 
 // decoded returns the first n bytes of a pcluster until its next call.
 func (k *compressor) decoded(p *pcluster, n int64) ([]byte, error) {
+	if p.device > 0 {
+		return k.refs.decoded(p, n)
+	}
 	d := k.dedupe
 	if d.decodedAt == p.pos && int64(len(d.decoded)) >= n {
 		return d.decoded[:n], nil

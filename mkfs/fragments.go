@@ -120,14 +120,15 @@ func (k *compressor) commitPacked(piece *compress.Piece) error {
 	m := k.packed.place.comp
 	out := piece.Out
 	for _, e := range piece.Extents {
-		pos := m.end + k.pad(m.end, e)
-		if _, err := k.packed.out.add(make([]byte, pos-m.end)); err != nil {
+		run := compress.Run{Len: int64(e.Len), PLen: int64(e.PLen), Stored: e.Stored}
+		run.Pos = m.end + k.pad(m.end, &run)
+		if _, err := k.packed.out.add(make([]byte, run.Pos-m.end)); err != nil {
 			return err
 		}
 		if _, err := k.packed.out.add(out[:e.PLen]); err != nil {
 			return err
 		}
-		k.add(m, compress.Run{Len: int64(e.Len), Pos: pos, PLen: int64(e.PLen), Stored: e.Stored})
+		k.add(m, run)
 		out = out[e.PLen:]
 	}
 	return nil
@@ -136,8 +137,12 @@ func (k *compressor) commitPacked(piece *compress.Piece) error {
 // endPacked writes the packed inode behind all data.
 func (k *compressor) endPacked() error {
 	p := k.packed.place
-	if p.size == 0 {
+	based := k.refs.packs()
+	if p.size == 0 && !based {
 		return nil
+	}
+	if based {
+		k.padPacked()
 	}
 	k.sendPacked(true)
 	if err := k.drain(); err != nil {
@@ -145,10 +150,19 @@ func (k *compressor) endPacked() error {
 	}
 	w, m := k.w, p.comp
 	w.data.align(max(w.bs, decodePage))
-	m.Size, m.base = p.size, w.data.pos()
+	if based {
+		w.data.zero(k.packedShift(m, w.data.pos()) * w.bs)
+	}
+	m.base = w.data.pos()
 	if err := k.packed.out.copyTo(w.data); err != nil {
 		return err
 	}
+	if based {
+		if err := k.appendPacked(p, m); err != nil {
+			return err
+		}
+	}
+	m.Size = p.size
 	w.top = max(w.top, disk.Blocks(w.data.pos(), w.bits))
 	if err := k.end(m); err != nil {
 		return err

@@ -37,7 +37,8 @@ type Options struct {
 	// Compression compresses the data of regular files; nil stores it as it is.
 	Compression *Compression
 	// Bases are files that have blocks which the image need not have: it refers to those that it finds there,
-	// and the bases that it refers to are its extra devices, in their order. Nil: the image holds all of its data.
+	// and the bases that it refers to are its extra devices, in their order. They are from NewBases, or with
+	// Compression from NewFileBases. Nil: the image holds all of its data.
 	Bases *Bases
 	// Devices are files that the image refers to for the contents that are Located on them: its extra devices, in this
 	// order, whether it needs them or not.

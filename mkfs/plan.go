@@ -232,7 +232,7 @@ func (p *planner) regular(it *item, n *tree.Node, head int64) (int64, error) {
 		return disk.Align(head, disk.ChunkIndexSize) - head + count*disk.ChunkIndexSize, nil
 	}
 	if m := c.comp; m != nil {
-		it.form = p.w.comp.form(m)
+		it.form = p.w.comp.form(m, p.wide)
 		if m.Inline > 0 {
 			it.shape |= inline
 		}

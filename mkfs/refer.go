@@ -66,7 +66,7 @@ func (w *Writer) deviceSlots() (list []deviceSlot) {
 func (w *Writer) deviceData(device uint16) io.ReaderAt {
 	switch {
 	case device == 0:
-	case w.bases != nil:
+	case w.use != nil:
 		return w.o.Bases.list[device-1].Data
 	case len(w.o.Devices) > 0:
 		return w.o.Devices[device-1].Data

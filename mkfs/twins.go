@@ -103,6 +103,20 @@ func (k *compressor) twinAt(key twinKey, b []byte) (int64, error) {
 	return pos, nil
 }
 
+// store makes a run one of bytes of the image: those of its twin, if they can be read beside the others of its file, or b.
+func (k *compressor) store(at int64, run *compress.Run, b []byte, t *twin) {
+	if t.pos > 0 {
+		run.Pos = t.pos
+		if k.apart == nil || !k.apart.clash(at, run) {
+			k.shared = true
+			k.w.saved += run.Len
+			return
+		}
+	}
+	k.own(at, run, b)
+	k.twins.remember(t, run.Pos)
+}
+
 // remember takes note of where an extent was placed.
 func (t *twins) remember(w *twin, pos int64) {
 	if t.known != nil && len(t.known) < maxTwins {

@@ -39,7 +39,8 @@ type Writer struct {
 	header int64 // length of what is before the data
 
 	comp     *compressor // nil: nothing is compressed
-	bases    *based      // nil: all data is in the image
+	use      *baseUse    // nil: all data is in the image
+	bases    *based      // nil: no blocks are looked for in bases
 	prints   fingerprinter
 	tails    tails
 	slab     []place
@@ -56,6 +57,7 @@ type Writer struct {
 	copied   int64 // bytes of data that came, equal ones included
 	filled   int64 // zeros written between them
 	top      int64 // behind the highest block of data on any device
+	end      int64 // length of the image, 0 until it is planned
 
 	progress Event
 	observed int64
@@ -129,10 +131,13 @@ func (w *Writer) start() {
 	if w.o.DataDevice != nil {
 		w.data, w.device = newOutput(w.o.DataDevice, 0), 1
 	}
-	if w.o.Compression != nil {
-		w.comp = newCompressor(w)
+	if b := w.o.Bases; b != nil {
+		w.use = &baseUse{b, make([]bool, len(b.list))}
 	}
-	if w.o.Bases != nil {
+	switch {
+	case w.o.Compression != nil:
+		w.comp = newCompressor(w)
+	case w.use != nil:
 		w.bases = newBased(w)
 	}
 }
@@ -172,8 +177,8 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 			return Summary{}, err
 		}
 	}
-	if w.bases != nil {
-		w.bases.devices()
+	if w.use != nil {
+		w.slots = w.use.devices()
 	}
 	if err := w.checkKept(); err != nil {
 		return Summary{}, err
@@ -183,6 +188,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	w.end = p.end
 	if err := w.emit(p); err != nil {
 		return Summary{}, err
 	}
@@ -206,8 +212,8 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 			return Summary{}, err
 		}
 	}
-	if w.bases != nil {
-		sum.Based, sum.Bases = w.based, w.bases.numbers()
+	if w.use != nil {
+		sum.Based, sum.Bases = w.based, w.use.numbers()
 	}
 	if w.o.Observe != nil {
 		w.o.Observe(w.progress)
@@ -313,12 +319,9 @@ func (w *Writer) encodeHeader() []byte {
 }
 
 // uniaddr returns where device i begins in the unified address space: behind the image and the devices
-// before it. It is known once the image is complete.
+// before it. It is known once the image is planned.
 func (w *Writer) uniaddr(i int) int64 {
-	if w.meta == nil {
-		return 0
-	}
-	return w.behind(w.meta.pos(), i)
+	return w.behind(w.end, i)
 }
 
 // behind returns the block where device i begins in the unified address space of an image of size bytes.

@@ -52,8 +52,8 @@ func (b *baseFiles) close() {
 // the image is complete.
 func (e *env) openBases(j *buildJob) (b *baseFiles, err error) {
 	b = &baseFiles{}
-	if o := &j.options.Mkfs; len(j.bases) > 0 && (j.index || j.blob != "" || o.Compression != nil || o.ChunkSize != 0 || o.LargeAlign != 0) {
-		return b, usagef("--base does not go with --compress, --preset, --tar-index, --blob, --chunk-size or --align-large")
+	if o := &j.options.Mkfs; len(j.bases) > 0 && (j.index || j.blob != "" || o.ChunkSize != 0 || o.LargeAlign != 0) {
+		return b, usagef("--base does not go with --tar-index, --blob, --chunk-size or --align-large")
 	}
 	defer func() {
 		if err != nil {
@@ -66,7 +66,7 @@ func (e *env) openBases(j *buildJob) (b *baseFiles, err error) {
 		}
 	}
 	for more := len(b.open) > 0; more; { // what is found beside a base may have bases itself
-		if err := b.read(e, j.options.Mkfs.BlockSize); err != nil {
+		if err := b.read(e, &j.options.Mkfs); err != nil {
 			return b, fmt.Errorf("--base: %w", err)
 		}
 		if more, err = b.addTheirs(e, j); err != nil {
@@ -86,7 +86,7 @@ func (b *baseFiles) add(path string) error {
 	return nil
 }
 
-func (b *baseFiles) read(e *env, blockSize int) error {
+func (b *baseFiles) read(e *env, o *mkfs.Options) error {
 	var list []mkfs.Base
 	for _, f := range b.open {
 		size, err := sizeOf(f)
@@ -95,8 +95,12 @@ func (b *baseFiles) read(e *env, blockSize int) error {
 		}
 		list = append(list, mkfs.Base{Data: cancelReaderAt{e.ctx, f}, Size: size})
 	}
+	read := mkfs.NewBases
+	if o.Compression != nil {
+		read = mkfs.NewFileBases
+	}
 	var err error
-	b.known, err = mkfs.NewBases(blockSize, list...)
+	b.known, err = read(o.BlockSize, list...)
 	return err
 }
 
@@ -104,7 +108,7 @@ func (b *baseFiles) read(e *env, blockSize int) error {
 // there were any, and warns of others.
 func (b *baseFiles) addTheirs(e *env, j *buildJob) (more bool, err error) {
 	for _, path := range slices.Clone(b.paths) {
-		devices, err := devicesOf(path)
+		devices, err := devicesOf(path, j.options.Mkfs.Compression != nil)
 		if err != nil {
 			return false, fmt.Errorf("--base: %s: %w", path, err)
 		}
@@ -144,8 +148,9 @@ type sizedDevice struct {
 	size int64
 }
 
-// devicesOf returns the extra devices of a base, none if it is no image. Compressed data in a base is of no use.
-func devicesOf(path string) (list []sizedDevice, err error) {
+// devicesOf returns the extra devices of a base, none if it is no image. Compressed data in a base is of no use for
+// images that are not compressed.
+func devicesOf(path string, compressed bool) (list []sizedDevice, err error) {
 	im, err := openFiles(path, 0, nil)
 	if err != nil {
 		return nil, err
@@ -158,8 +163,8 @@ func devicesOf(path string) (list []sizedDevice, err error) {
 	if err != nil {
 		return nil, nil // its blocks are of use all the same
 	}
-	if s.Incompat&disk.HasZeroPadding != 0 {
-		return nil, &erofs.UnsupportedError{Feature: "a base with compressed data"}
+	if s.Incompat&disk.HasZeroPadding != 0 && !compressed {
+		return nil, &erofs.UnsupportedError{Feature: "a base with compressed data for an image without (--compress or --preset)"}
 	}
 	for _, d := range s.devices {
 		list = append(list, sizedDevice{d, int64(d.Blocks) << s.BlockBits})

@@ -10,11 +10,12 @@ import (
 // without a gap.
 type Run struct {
 	Len     int64 // decoded bytes
-	Pos     int64 // where the stored bytes are: a byte of the image
+	Pos     int64 // where the stored bytes are: a byte of the image, or of the device
 	PLen    int64 // how many, 0 is a hole
 	Stored  bool
-	Second  bool // compressed by Map.Second
-	Partial bool // the pcluster holds more than Len bytes
+	Second  bool   // compressed by Map.Second
+	Partial bool   // the pcluster holds more than Len bytes
+	Device  uint16 // that Pos counts from; 0, as in all that Map.Append gets: the unified address space
 }
 
 // Map is all that an index says of a file. The numbers about Runs must be right; they are what Size

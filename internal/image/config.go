@@ -36,6 +36,7 @@ func (im *Image) openConfigs(o Options) error {
 			err = &disk.FormatError{Off: off, Field: field, Got: fmt.Sprintf("% x", b), Why: "parameters out of bounds"}
 		} else {
 			im.limits.set(a, b)
+			im.records[a] = b
 		}
 		if err := o.broken(err); err != nil {
 			return err
@@ -44,6 +45,9 @@ func (im *Image) openConfigs(o Options) error {
 	}
 	return nil
 }
+
+// Config returns the record of an algorithm, nil if the image has none that is valid. It must not be changed.
+func (im *Image) Config(a disk.Algorithm) []byte { return im.records[a] }
 
 // set keeps what a valid record allows.
 func (l *limits) set(a disk.Algorithm, b []byte) {

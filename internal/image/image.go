@@ -28,10 +28,11 @@ type Image struct {
 	noPrefix error // why long prefixes cannot be read
 
 	limits    limits
-	packed    *Inode  // nil if there is none
-	noPacked  error   // why it cannot be read
-	metabox   *Window // on its decoded data; nil if there is none
-	noMetabox error   // why it cannot be read
+	records   [disk.ZSTD + 1][]byte // of the algorithms, nil: none that is valid
+	packed    *Inode                // nil if there is none
+	noPacked  error                 // why it cannot be read
+	metabox   *Window               // on its decoded data; nil if there is none
+	noMetabox error                 // why it cannot be read
 	maps      [openMaps]atomic.Pointer[openMap]
 	cache     *pclusters
 }

@@ -224,7 +224,7 @@ func appendSequences(dst []byte, tables *[3]*fseTable, seqs []sequence, codes []
 		m = ml.next(&w, m, c.code[matchLength])
 		l = ll.next(&w, l, c.code[literalLength])
 		bits, n := extra(seqs[i], c)
-		if w.count+n > 64 {
+		if w.count+n >= 64 { // store leaves less than a byte of fewer than 64
 			at = w.store(out, at)
 		}
 		w.put(bits, n)
