@@ -213,7 +213,7 @@ func (s *sharer) match(c chunkAt, at, n int) error {
 			break
 		}
 	}
-	if len(m.refs) > 0 {
+	if len(m.refs) > 0 && m.gain > k.w.bs/2 { // less is lost where the pcluster before it ends too early
 		s.take(&m)
 	}
 	return nil

@@ -86,7 +86,7 @@ type Options struct {
 	// Large forces the 48-bit layout, which is otherwise used when addresses need it.
 	Large bool
 
-	// TempDir is where inline tails beyond a memory budget go until the metadata is written; "" means
+	// TempDir is where inline tails and fragments beyond a memory budget go until the metadata is written; "" means
 	// the directory for temporary files of the system.
 	TempDir string
 	// Observe, if set, is called now and then with the progress, on the goroutine that calls the Writer.
