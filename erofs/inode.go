@@ -200,7 +200,8 @@ func extents(img *image.Image, raw *image.Inode) ([]Extent, error) {
 	return list, nil
 }
 
-// Content returns the data of the inode, read from the image when it is asked for. It has the method Extents of Inode.
+// Content returns the data of the inode, read from the image when it is asked for. It has the method Extents of
+// Inode, and ChunkSize.
 func (i *Inode) Content() tree.Content { return &content{i.im.img, i.NID} }
 
 // content finds its inode anew for every read, which the cache makes cheap: a tree has one for every
@@ -217,6 +218,15 @@ func (c *content) Extents() ([]Extent, error) {
 		return nil, err
 	}
 	return extents(c.img, &raw)
+}
+
+// ChunkSize returns the size of the chunks of a chunk-based file, 0 for others.
+func (c *content) ChunkSize() (int64, error) {
+	raw, err := c.img.Inode(c.nid)
+	if err != nil || raw.Layout() != ChunkBased {
+		return 0, err
+	}
+	return 1 << c.img.ChunkBits(&raw), nil
 }
 
 // ReadAt implements io.ReaderAt.

@@ -21,9 +21,14 @@ type Device struct {
 // image of Options.Keep. The Writer refers to those and reads only the others.
 type Located interface {
 	tree.Content
-	// Located returns the number of the device, counted from 1, or 0 for the image that is kept, and where on
-	// it the bytes are as they are in the file, ascending. What is in no piece is read.
-	Located() (device int, pieces []Piece, err error)
+	Located() (Location, error)
+}
+
+// Location is where the bytes of a file are.
+type Location struct {
+	Device int     // counted from 1; 0 is the image that is kept
+	Pieces []Piece // bytes that are there as they are in the file, ascending; what is in no piece is read
+	Chunk  int64   // size of the chunks that the file consists of there, 0: none. Files may share chunks.
 }
 
 // Piece is a range of a file whose bytes begin at byte Pos of a device.
@@ -75,13 +80,15 @@ func (w *Writer) deviceData(device uint16) io.ReaderAt {
 //	all in one piece, but for an inline tail  ─► its blocks, in the unified address space, and the tail here
 //	else                                      ─► chunks; blocks that are in no piece are copied
 func (w *Writer) refer(n *tree.Node, l Located) (*place, error) {
-	device, list, err := l.Located()
+	at, err := l.Located()
 	if err != nil {
 		return nil, err
 	}
+	device, list := at.Device, at.Pieces
 	if list, err = w.usable(device, list, n.Size); err != nil || len(list) == 0 {
 		return nil, err
 	}
+	shared := device == 0 && at.Chunk >= w.bs // keeps its chunks: what is shared in an image begins and ends alike
 	if w.comp != nil {
 		if err := w.comp.drain(); err != nil { // what is copied is written where the data ends
 			return nil, err
@@ -89,10 +96,13 @@ func (w *Writer) refer(n *tree.Node, l Located) (*place, error) {
 	}
 	p := w.newPlace(n.Size)
 	tail := w.referredTail(n, l, list)
-	if len(list) == 1 && list[0].Off == 0 && list[0].Len+tail == n.Size && (device == 0 || tail > 0) {
+	switch {
+	case len(list) == 1 && list[0].Off == 0 && list[0].Len+tail == n.Size && !shared && (device == 0 || tail > 0):
 		err = w.referFlat(p, l, uint16(device), list[0].Pos, tail)
-	} else {
-		err = w.referChunks(p, l, uint16(device), list)
+	case shared:
+		err = w.referChunks(p, l, uint16(device), list, at.Chunk>>w.bits)
+	default:
+		err = w.referChunks(p, l, uint16(device), list, math.MaxInt64)
 	}
 	if err == nil && w.o.Fingerprints && l.Data() == nil {
 		r, sum := w.prints.of(io.NewSectionReader(l, 0, n.Size))
@@ -172,8 +182,8 @@ func (w *Writer) referFlat(p *place, l Located, device uint16, pos, tail int64) 
 	return err
 }
 
-// referChunks places a file by chunks.
-func (w *Writer) referChunks(p *place, l Located, device uint16, list []Piece) error {
+// referChunks places a file by chunks of at most so many blocks.
+func (w *Writer) referChunks(p *place, l Located, device uint16, list []Piece, most int64) error {
 	var runs chunks // counted in blocks
 	at := int64(0)
 	for _, e := range append(list, Piece{Off: p.size}) {
@@ -189,7 +199,7 @@ func (w *Writer) referChunks(p *place, l Located, device uint16, list []Piece) e
 		}
 		at = e.Off + e.Len
 	}
-	p.chunk = coarsest(runs.runs, disk.Blocks(p.size, w.bits))
+	p.chunk = coarsest(runs.runs, disk.Blocks(p.size, w.bits), most)
 	return nil
 }
 
@@ -216,9 +226,9 @@ func (w *Writer) copyGap(c *chunks, l Located, at, end, size int64) error {
 	return nil
 }
 
-// coarsest makes chunks of ascending runs that are counted in blocks: the largest that they are made of. The file
-// has as many blocks; those in no run are holes.
-func coarsest(runs []run, blocks int64) *chunks {
+// coarsest makes chunks of ascending runs that are counted in blocks: the largest that they are made of, of at most so
+// many blocks. The file has blocks of them; those in no run are holes.
+func coarsest(runs []run, blocks, most int64) *chunks {
 	var all int64
 	for _, r := range runs {
 		all |= r.first
@@ -227,7 +237,7 @@ func coarsest(runs []run, blocks int64) *chunks {
 		}
 	}
 	c := &chunks{runs: runs}
-	for c.bits < uint8(disk.ChunkBitsMask) && int64(1)<<c.bits < blocks && all>>c.bits&1 == 0 {
+	for c.bits < uint8(disk.ChunkBitsMask) && int64(1)<<c.bits < min(blocks, most) && all>>c.bits&1 == 0 {
 		c.bits++
 	}
 	for i := range c.runs {

@@ -239,10 +239,7 @@ func (e *env) build(j *buildJob) (r buildResult, err error) {
 
 // convert fills the outputs: the image, then the blob or the tar.
 func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *buildResult) (err error) {
-	j.options.Tar.Warn = func(w tartree.Warning) {
-		r.warnings++
-		j.warning(fmt.Sprintf("%s: offset %d: %q: %s", j.input, w.Off, w.Name, w.Text))
-	}
+	j.warnOfTar(r)
 	out := outs[0].File.File
 	switch src.kind {
 	case sourceDir:
@@ -263,9 +260,20 @@ func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *
 			err = errNoDevice
 		}
 	default:
+		if j.tarOut != "" {
+			j.options.Raw = outs[len(outs)-1]
+		}
 		r.Result, err = convert.Layer(in, out, j.options)
 	}
 	return err
+}
+
+// warnOfTar counts and tells what is left out of a tar.
+func (j *buildJob) warnOfTar(r *buildResult) {
+	j.options.Tar.Warn = func(w tartree.Warning) {
+		r.warnings++
+		j.warning(fmt.Sprintf("%s: offset %d: %q: %s", j.input, w.Off, w.Name, w.Text))
+	}
 }
 
 func (j *buildJob) warning(text string) {

@@ -25,7 +25,11 @@ type mkfsFront struct {
 	inline                          bool
 	uid, gid                        *uint32
 	uidOffset, gidOffset            uint32
-	alignBlocks                     int64
+	alignBlocks, stripeBlocks       int64
+	sources                         []string // a directory, a tar, or images
+	vmdk                            string   // a descriptor of image and sources as one disk
+	incremental, dereference        bool
+	content                         contentMode
 	excludePath                     []string
 	excludeRegex                    []*regexp.Regexp
 	compress                        mkfsCompress
@@ -53,7 +57,7 @@ func (e *env) runMkfs(f *mkfsFront, out *bufio.Writer) error {
 		f.job.warn = func(text string) { fmt.Fprintf(e.stderr, "%s: warning: %s\n", f.name, oneLine(text)) }
 		fmt.Fprintf(out, "%s (lamina) %s\n", f.name, erofsVersion)
 	}
-	r, err := e.build(&f.job)
+	r, err := e.make(f)
 	if err != nil || quiet {
 		return err
 	}
@@ -66,6 +70,27 @@ func (e *env) runMkfs(f *mkfsFront, out *bufio.Writer) error {
 	return nil
 }
 
+// make makes the image in the way that the options and the sources ask for.
+func (e *env) make(f *mkfsFront) (r buildResult, err error) {
+	if err := apart([]string{f.job.output, f.job.blob, f.job.tarOut, f.vmdk}, f.sources); err != nil {
+		return r, err
+	}
+	switch {
+	case f.job.blob != "" && (f.incremental || f.merges()):
+		return r, usagef("--blobdev goes with one directory or tar as source")
+	case f.incremental:
+		r, err = e.grow(f)
+	case f.merges():
+		r, err = e.mergeImages(f)
+	default:
+		r, err = e.build(&f.job)
+	}
+	if err == nil && f.vmdk != "" {
+		err = e.writeVMDK(f, &r)
+	}
+	return r, err
+}
+
 // complete makes the job of the options and the operands.
 func (f *mkfsFront) complete(operands []string) error {
 	switch {
@@ -73,11 +98,12 @@ func (f *mkfsFront) complete(operands []string) error {
 		return usagef("missing argument: FILE; see %s --help", f.name)
 	case len(operands) == 1 && !f.tar:
 		return usagef("missing argument: SOURCE; see %s --help", f.name)
-	case len(operands) > 2:
-		return usagef("several sources: merging images by index is not supported by lamina; see lamina merge")
+	case len(operands) > 2 && f.tar:
+		return usagef("%s: a second tar; lamina merge merges them", operands[2])
 	case len(operands) == 1:
 		operands = append(operands, "-")
 	}
+	f.sources = operands[1:]
 	f.job.output, f.job.input = operands[0], operands[1]
 	f.job.index, f.job.tarElsewhere = f.index, f.index
 	f.job.only = sourceDir
@@ -91,6 +117,12 @@ func (f *mkfsFront) complete(operands []string) error {
 		o.Mkfs.Inline = mkfs.InlineNone
 	}
 	o.Mkfs.SizeAlign = f.alignBlocks * f.blockSize()
+	if f.stripeBlocks > 1 {
+		o.Mkfs.LargeAlign = f.stripeBlocks * f.blockSize()
+	}
+	if err := f.contents(); err != nil {
+		return err
+	}
 	if err := f.compress.set(&o.Mkfs); err != nil {
 		return err
 	}
@@ -135,16 +167,37 @@ func (f *mkfsFront) excluded() func(string) bool {
 func (f *mkfsFront) whiteouts() {
 	o := &f.job.options
 	switch {
-	case f.aufs && f.strip:
+	case f.aufs && f.strip && !f.incremental: // else they first hide what is there
 		o.Tar.Whiteouts = tartree.Strip
 	case f.aufs:
 		o.Tar.Whiteouts = tartree.Overlay
 	default:
 		o.Tar.Whiteouts = tartree.Keep
 	}
-	if f.strip {
-		o.Edit = stripOverlay
+	o.Edit = func(t *tree.Tree) (err error) {
+		if f.strip {
+			err = stripOverlay(t)
+		}
+		if f.dereference && err == nil {
+			err = dereference(t)
+		}
+		return err
 	}
+}
+
+// dereference gives every name an inode of its own. Their data stays in one place.
+func dereference(t *tree.Tree) error {
+	seen := make(map[*tree.Node]bool)
+	return t.Walk(func(_ string, n *tree.Node) error {
+		for _, e := range append([]tree.Entry(nil), n.Entries()...) {
+			if seen[e.Node] {
+				own := *e.Node
+				n.Add(e.Name, &own)
+			}
+			seen[e.Node] = !e.Node.IsDir()
+		}
+		return nil
+	})
 }
 
 // stripOverlay removes the whiteouts and marks of overlayfs.
@@ -175,11 +228,14 @@ func (f *mkfsFront) owner() {
 	}
 }
 
-// times: -T fixes all times unless --mkfs-time says that it is the time of the build only, which
-// images do not record here; SOURCE_DATE_EPOCH is an upper bound.
+// times: -T fixes all times unless --mkfs-time says that it is the time of the build only;
+// SOURCE_DATE_EPOCH is an upper bound.
 func (f *mkfsFront) times() error {
 	m := &f.job.options.Mkfs
 	epoch, set, err := sourceDateEpoch()
+	if f.timeGiven && f.mkfsTime {
+		m.BuildTime = m.Timestamp
+	}
 	switch {
 	case f.timeGiven && !f.mkfsTime:
 		m.Time = mkfs.TimeFixed
@@ -228,6 +284,13 @@ func (f *mkfsFront) options() []option {
 			f.alignBlocks = min(f.alignBlocks, 1<<30)
 			return err
 		}},
+		{long: "dsunit", arg: needArg, set: func(v string) (err error) {
+			f.stripeBlocks, err = parseSize(v)
+			f.stripeBlocks = min(f.stripeBlocks, 1<<30)
+			return err
+		}},
+		{long: "vmdk-desc", arg: needArg, set: text(&f.vmdk)},
+		{long: "hard-dereference", arg: mayArg, set: flag(&f.dereference, true)},
 		{long: "exclude-path", arg: needArg, set: list(&f.excludePath)},
 		{long: "exclude-regex", arg: needArg, set: func(v string) error {
 			r, err := regexp.Compile(v)
@@ -249,9 +312,9 @@ func (f *mkfsFront) options() []option {
 	opts = append(opts, f.sourceOptions()...)
 	opts = append(opts, f.ownerOptions()...)
 	opts = append(opts, f.compress.options()...)
-	opts = append(opts, refuse(needArg, "m", "dsunit", "file-contexts", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
-	return append(opts, refuse(mayArg, "clean", "incremental", "gzinfo", "hard-dereference", "oci", "unxz", "unlzma",
-		"MZ", "zD", "random-pclusterblks", "random-algorithms")...)
+	opts = append(opts, refuse(needArg, "m")...)
+	opts = append(opts, refuse(mayArg, "MZ", "zD", "random-pclusterblks", "random-algorithms")...)
+	return append(opts, refusedWhy()...)
 }
 
 func (f *mkfsFront) sourceOptions() []option {
@@ -277,17 +340,19 @@ func (f *mkfsFront) sourceOptions() []option {
 			}
 			return nil // data always stays in the order of the archive
 		}},
-		{long: "ungzip", arg: mayArg, set: onlyBare},
-		{long: "gzip", arg: mayArg, set: onlyBare},
+		{long: "ungzip", arg: mayArg, set: text(&f.job.tarOut)}, // compression is recognized anyway
+		{long: "gzip", arg: mayArg, set: text(&f.job.tarOut)},
+		{long: "clean", arg: mayArg, set: func(v string) (err error) {
+			f.incremental = false
+			f.content, err = parseContent(v)
+			return err
+		}},
+		{long: "incremental", arg: mayArg, set: func(v string) (err error) {
+			f.incremental = true
+			f.content, err = parseContent(v)
+			return err
+		}},
 	}
-}
-
-// onlyBare: compression is recognized anyway; writing a copy of what comes out is not supported.
-func onlyBare(v string) error {
-	if v != "" {
-		return errNotOurs
-	}
-	return nil
 }
 
 func (f *mkfsFront) ownerOptions() []option {

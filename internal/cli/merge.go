@@ -87,6 +87,22 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 		return r, err
 	}
 	defer bases.close()
+	r, err = e.combine(j, squash, func(m *merger) error {
+		for _, l := range layers {
+			if err := m.add(l, j.options.Tar); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		r.bases = bases.used(&r.Summary)
+	}
+	return r, err
+}
+
+// combine merges the trees that add collects into one image, and commits it.
+func (e *env) combine(j *buildJob, squash bool, add func(*merger) error) (r buildResult, err error) {
 	p, err := e.startProgress(j.progress, "merging", -1)
 	if err != nil {
 		return r, err
@@ -102,16 +118,10 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 	}
 	m := &merger{e: e, p: p, tempDir: j.options.Mkfs.TempDir, warn: j.warn}
 	defer m.close()
-	for _, l := range layers {
-		if err := m.add(l, j.options.Tar); err != nil {
-			return r, err
-		}
+	if err := add(m); err != nil {
+		return r, err
 	}
-	combine := tree.Merge
-	if squash {
-		combine = tree.Squash
-	}
-	t, err := combine(m.layers...)
+	t, err := m.merged(squash)
 	if err != nil {
 		return r, err
 	}
@@ -122,8 +132,15 @@ func (e *env) merge(j *buildJob, layers []string, squash bool) (r buildResult, e
 	if err := convert.ReadBack(out.File.File); err != nil { // before it gets its name
 		return r, err
 	}
-	r.bases = bases.used(&r.Summary)
 	return r, out.Commit()
+}
+
+// merged makes one tree of the layers.
+func (m *merger) merged(squash bool) (*tree.Tree, error) {
+	if squash {
+		return tree.Squash(m.layers...)
+	}
+	return tree.Merge(m.layers...)
 }
 
 // add reads one argument of merge.

@@ -27,6 +27,7 @@ func Locate(ctx context.Context, t *tree.Tree, device int, strict bool) {
 type extenter interface {
 	tree.Content
 	Extents() ([]erofs.Extent, error)
+	ChunkSize() (int64, error)
 }
 
 // located is an mkfs.Located.
@@ -46,20 +47,21 @@ func (l *located) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Located implements mkfs.Located. Inline tails are in no piece, nor is what has to be decoded.
-func (l *located) Located() (int, []mkfs.Piece, error) {
+func (l *located) Located() (at mkfs.Location, err error) {
 	list, err := l.Extents()
 	if err != nil {
-		return 0, nil, err
+		return at, err
 	}
-	var pieces []mkfs.Piece
+	at.Device = l.device
 	for _, x := range list {
 		encoded := x.Encoded || x.Packed
 		if encoded && l.strict {
-			return 0, nil, ErrEncoded
+			return at, ErrEncoded
 		}
 		if !encoded && !x.Hole && !x.Inline && x.Device == 0 {
-			pieces = append(pieces, mkfs.Piece{Off: x.Logical, Len: x.Length, Pos: x.Physical})
+			at.Pieces = append(at.Pieces, mkfs.Piece{Off: x.Logical, Len: x.Length, Pos: x.Physical})
 		}
 	}
-	return l.device, pieces, nil
+	at.Chunk, err = l.ChunkSize()
+	return at, err
 }
