@@ -1,7 +1,8 @@
 package cli
 
-const mkfsHelp = `Usage: mkfs.erofs [OPTIONS] FILE SOURCE
-Generate EROFS image (FILE) from SOURCE: a directory, or a tar with --tar (stdin if SOURCE is left out).
+const mkfsHelp = `Usage: mkfs.erofs [OPTIONS] FILE SOURCE...
+Generate EROFS image (FILE) from SOURCE: a directory, a tar with --tar (stdin if SOURCE is left out), or
+EROFS images, the lowest first, which are merged: without --clean=data FILE refers to them as devices.
 This is lamina; it understands these options of erofs-utils:
 
  -V, --version         print the version number and exit
@@ -18,15 +19,17 @@ This is lamina; it understands these options of erofs-utils:
  -L volume-label       set the volume label (maximum 15 bytes)
  -T#                   set a fixed UNIX timestamp
     --all-time         the timestamp is applied to all files (default)
-    --mkfs-time        the timestamp is applied as build time only, which these images
-                       do not record: -T then has no effect
+    --mkfs-time        the timestamp is applied as build time only (0: none is recorded)
  -UX                   use a given UUID, or clear, random (default: derived from the input)
  --all-root            make all files owned by root
  --aufs                replace aufs special files with overlayfs metadata
  --blobdev=X           specify an extra device X to store chunked data (needs --chunksize)
+ --clean[=X]           make a new image (default); X=data: with all data, also that of images; rvsp: with
+                       space for the data of images or a tar, and zeros in it; 0: as data
  --compress-hints=X    give files a method: lines of PCLUSTER [ALGORITHM] REGEX
  --max-extent-bytes=#  bound the decoded length of compressed extents
  --chunksize=#         generate chunk-based files with #-byte chunks
+ --dsunit=#            align files of at least # blocks to multiples of # blocks
  --exclude-path=X      leave out the file X (X = exact literal path)
  --exclude-regex=X     leave out files that match X (X = regular expression)
  --force-uid=#         set all file uids to #
@@ -34,13 +37,17 @@ This is lamina; it understands these options of erofs-utils:
  --fsalignblks=#       specify the alignment of the image size in blocks
  --gid-offset=#        add offset # to all file gids
  --uid-offset=#        add offset # to all file uids
+ --hard-dereference    give every name of a file an inode of its own (the data is stored once)
  --ignore-mtime        use build time instead of strict per-file modification time
  --preserve-mtime      keep per-file modification time strictly
+ --incremental[=X]     lay the sources over the image FILE: its blocks stay where they are, FILE is
+                       replaced when all is written; X as for --clean
  --ovlfs-strip=<0,1>   strip overlayfs metadata in the target image (e.g. whiteouts)
  --quiet               quiet execution
  --sort=<path,none>    accepted; data is always in the order of the archive
  --tar=X               generate a full or index-only image from a tarball source (X = f|i)
- --ungzip              accepted; gzip and zstd are recognized by themselves
+ --ungzip[=X]          accepted, gzip and zstd are recognized by themselves; write the raw tar to X
+ --vmdk-desc=X         write a VMDK descriptor of FILE with the images that it refers to behind it
  --workers=#           how many threads compress; the output does not depend on it
  --xattr-prefix=X      X=extra xattr name prefix
 `

@@ -48,6 +48,7 @@ func (e *env) grow(f *mkfsFront) (r buildResult, err error) {
 	if err != nil {
 		return r, err
 	}
+	m.close() // there are systems that do not replace open files
 	return r, out.Commit()
 }
 

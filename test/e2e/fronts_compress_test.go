@@ -24,7 +24,7 @@ var compressLines = []string{
 	"-zlz4 -C4096", "-zlz4 -C65536", "-zlz4 -C 1048576", "-zlz4 -C2097152", "-zlz4 -C5000", "-zlz4 -C0", "-C65536", "-zlz4 -C64K",
 	"-zlz4 -Eztailpacking", "-zlz4 -E^ztailpacking", "-zlz4 -Efragments", "-zlz4 -Efragments=65536", "-zlz4 -C65536 -Eall-fragments=1048576", "-zlz4 -Efragments=5",
 	"-zlz4 -Efragments,^fragments", "-zlz4 -Ededupe", "-zlz4 -Ededupe,^dedupe", "-zlz4 -Efragdedupe", "-zlz4 -Efragments,fragdedupe=inode", "-zlz4 -Efragments,fragdedupe=full",
-	"-zlz4 -Efragments,fragdedupe=foo", "-zlz4 -Efragments,^fragdedupe", "-zlz4 -Elegacy-compress", "-zlz4 -E48bit", "-zlz4 -E^48bit", "-zlz4 -E48bit,dot-omitted",
+	"-zlz4 -Efragments,fragdedupe=foo", "-zlz4 -Efragments,^fragdedupe", "-zlz4 -Elegacy-compress", "-zlz4 -E48bit", "-zlz4 -E^48bit", "-zlz4 -E48bit,dot-omitted", "-zlz4 -E48bit,ztailpacking",
 	"-zlz4 -Eztailpacking,fragments,dedupe", "-zlz4 -Eztailpacking -Efragments", "-zlz4 -Eall", "-zlz4 -Efoo", "-zlz4 -Eforce-inode-blockmap",
 	"-Eztailpacking", "-Efragments", "-Eall-fragments", "-Ededupe", "-Elegacy-compress", "-zlz4 -Enoinline_data", "-zlz4 -E^inline_data",
 	"-zlz4 --max-extent-bytes=65536", "-zlz4 --max-extent-bytes=65537", "-zlz4 --max-extent-bytes=1", "-zlz4 --workers=1", "-zlz4 --workers=0", "-zlz4 --workers=x",

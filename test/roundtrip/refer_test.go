@@ -114,8 +114,8 @@ func sizeOf(t *testing.T, f *os.File) int64 {
 // FuzzRefer makes images of random layers and of random forms, an index that refers to them, and then an image that
 // grows by the layers, one after the other.
 func FuzzRefer(f *testing.F) {
-	for i := range uint64(60) {
-		f.Add(i, uint16(5+i*i/2))
+	for i := range uint64(45) {
+		f.Add(i, uint16(5+i*i/4))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, size uint16) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(size)))
