@@ -24,7 +24,7 @@ DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build install check test fuzz bench corpus e2e layers judges growth matrix demo clean FORCE
+.PHONY: help build install check test fuzz bench bench-decode corpus e2e layers judges growth matrix demo clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-11s %s\n", $$1, $$2 }'
@@ -127,6 +127,11 @@ bench: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compare with mkfs.erofs, g
 bench-compress: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compressed images beside those of mkfs.erofs and mksquashfs: size, CPU and wall time, decoding, random reads (root; an hour)
 	tools/install-debs.sh $(TEST_DEBS) squashfs-tools
 	$(GO) run ./test/bench/compress -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE) -judges $(CACHE)/judges/bin -out $(CACHE)/bench-compress
+
+bench-decode: corpus $(CACHE)/judges/bin/mkfs.erofs ## our decoders beside the C libraries, on pclusters of a real image (installs -dev packages: root; minutes)
+	tools/install-debs.sh gcc libc6-dev liblz4-dev libzstd-dev liblzma-dev libdeflate-dev zlib1g-dev
+	mkdir -p $(CACHE)/bench-images
+	$(GO) run ./test/bench/decode -tar $(CACHE)/corpus/base.tar -judges $(CACHE)/judges/bin -work $(CACHE)/bench-images -out $(CACHE)/bench-decode
 
 bench-pull: build corpus $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## compare pull, start and memory with containerd's overlayfs and erofs (root)
 	$(GO) run ./test/bench/pull -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE)/bench-pull -out $(CACHE)/bench-pull
