@@ -24,7 +24,7 @@ DEMO_DEBS  := runc mmdebstrap
 BENCH_DEBS := $(TEST_DEBS) isal $(if $(shell command -v npm),,npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install check test fuzz bench corpus e2e layers judges growth matrix demo clean FORCE
+.PHONY: help build install check test fuzz bench bench-decode corpus e2e layers judges growth matrix demo clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "%-11s %s\n", $$1, $$2 }'
@@ -136,6 +136,11 @@ bench-gzip: corpus ## our decoder of gzip beside klauspost/compress, compress/gz
 	gcc -O2 -o $(CACHE)/bench-gzip/igzip test/bench/gzip/igzip/igzip.c -lisal
 	$(GO) build -o $(CACHE)/bench-gzip/bench ./test/bench/gzip
 	$(CACHE)/bench-gzip/bench -corpus $(CACHE)/corpus -work $(CACHE)/bench-gzip -igzip $(CACHE)/bench-gzip/igzip -out $(CACHE)/bench-gzip/result
+
+bench-decode: corpus $(CACHE)/judges/bin/mkfs.erofs ## our decoders beside the C libraries, on pclusters of a real image (installs -dev packages: root; minutes)
+	tools/install-debs.sh gcc libc6-dev liblz4-dev libzstd-dev liblzma-dev libdeflate-dev zlib1g-dev
+	mkdir -p $(CACHE)/bench-images
+	$(GO) run ./test/bench/decode -tar $(CACHE)/corpus/base.tar -judges $(CACHE)/judges/bin -work $(CACHE)/bench-images -out $(CACHE)/bench-decode
 
 bench-pull: build corpus $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## compare pull, start and memory with containerd's overlayfs and erofs (root)
 	$(GO) run ./test/bench/pull -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE)/bench-pull -out $(CACHE)/bench-pull
