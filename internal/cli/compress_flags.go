@@ -32,7 +32,7 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 // presets are the compressions that have a name. doc/design/compression.md has their measurements.
 var presets = map[string]mkfs.Compression{
 	"fast":     {Method: mkfs.Method{Algorithm: mkfs.LZ4}, PclusterSize: 16 << 10, Tails: mkfs.TailInline},
-	"balanced": {Method: mkfs.Method{Algorithm: mkfs.ZSTD}, PclusterSize: 64 << 10, Tails: mkfs.TailFragments},
+	"balanced": {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 4}, PclusterSize: 64 << 10, Tails: mkfs.TailFragments},
 	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments},
 	"max":      {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 9}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments},
 }

@@ -24,6 +24,15 @@ func (w *bitWriter) flush() {
 	w.count &= 7
 }
 
+// store writes whole bytes to out instead, at that index, and returns the next one.
+func (w *bitWriter) store(out []byte, at int) int {
+	binary.LittleEndian.PutUint64(out[at:], w.bits)
+	n := w.count >> 3
+	w.bits >>= n << 3 & 63
+	w.count &= 7
+	return at + int(n)
+}
+
 // close ends a stream that is read backwards.
 func (w *bitWriter) close() {
 	w.put(1, 1)

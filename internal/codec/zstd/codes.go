@@ -7,13 +7,14 @@ const (
 	literalCodes = 36
 	matchCodes   = 53
 	offsetCodes  = 32
+	codeSpace    = 64 // of arrays that six bits are an index of
 
 	minMatch = 3
 )
 
 var (
-	literalBase, matchBase [matchCodes]uint32
-	literalBits, matchBits [matchCodes]uint8
+	literalBase, matchBase [codeSpace]uint32
+	literalBits, matchBits [codeSpace]uint8
 	literalCode            [64]uint8  // of lengths below 64
 	matchCode              [128]uint8 // of lengths below 128+minMatch
 )
@@ -27,7 +28,7 @@ var predefined = func() (t [3]fseTable) {
 }()
 
 func init() {
-	fill := func(base *[matchCodes]uint32, extra *[matchCodes]uint8, plain int, from uint32, more []uint8) {
+	fill := func(base *[codeSpace]uint32, extra *[codeSpace]uint8, plain int, from uint32, more []uint8) {
 		for i := range plain {
 			base[i] = from + uint32(i)
 		}

@@ -18,11 +18,6 @@ type Options struct {
 	WindowLog int // matches reach back 1<<WindowLog bytes, MinWindowLog to MaxWindowLog; 0 is MaxWindowLog
 }
 
-const (
-	chunk    = 256 // sequences that are looked at together to see whether a new block pays
-	maxTries = 8   // to find out how many literals fit at the end
-)
-
 // Encoder makes frames of a bounded length. It is the scratch of one goroutine; what it returns depends on its
 // options and on what it is given, on nothing before.
 type Encoder struct {
@@ -34,7 +29,12 @@ type Encoder struct {
 	room      int    // bytes of the frame
 	body      []byte // blocks
 	lastBlock int    // header of the last one in body
+	chunk     int    // sequences that are looked at together to see whether a new block pays
+	enough    int    // bytes that may be left of a frame
+	tries     int    // to leave fewer
 	ratio     int    // of size to estimate, in 1/1024
+	loose     int    // codes may count that part of a block that is not in it: one in so many
+	prices    blockPrices
 	done      bool
 }
 
@@ -52,7 +52,14 @@ func NewEncoder(o Options) (*Encoder, error) {
 	if o.Level == 0 {
 		o.Level = DefaultLevel
 	}
-	e := &Encoder{windowLog: o.WindowLog, parser: newParser(o.Level, o.WindowLog)}
+	thorough := o.Level >= firstThorough
+	e := &Encoder{
+		windowLog: o.WindowLog, parser: newParser(o.Level, o.WindowLog), encoder: newBlockEncoder(thorough),
+		chunk: 512, loose: 16, enough: 8, tries: 1,
+	}
+	if thorough {
+		e.chunk, e.loose, e.enough, e.tries = 256, 1<<10, 2, 4
+	}
 	e.progress = e.parser.state()
 	return e, nil
 }
@@ -153,25 +160,20 @@ func (e *Encoder) want() (n, bytes int) {
 		have := e.predicted() + 1
 		n, bytes = scale(left-have, b.seqs, have), scale(left-have, b.size, have)
 	}
-	return max(min(n, chunk), 0) + 8, max(min(bytes, e.maxBlock()), 0)
+	return max(min(n, e.chunk), 0) + 8, max(min(bytes, e.maxBlock()), 0)
 }
 
 // take takes sequences into the block, or ends it if they are better off in another one.
 func (e *Encoder) take(fresh []sequence, size int) {
 	b := &e.block
 	oldCodes, oldLiterals, after := len(b.codes), len(b.literals), b.after
-	at := b.start + b.size
-	for _, s := range fresh {
-		b.codes = append(b.codes, s.encode(&b.after))
-		b.literals = append(b.literals, e.progress.src[at:at+int(s.literals)]...)
-		at += s.size()
-	}
+	b.gather(fresh, e.progress.src, size)
 	var next blockCount
 	next.add(b.codes[oldCodes:], b.literals[oldLiterals:])
 	whole := b.count
 	whole.merge(&next)
 	cost := whole.estimate()
-	if len(fresh) >= chunk/2 && b.seqs > 0 && b.cost+next.estimate() < cost {
+	if len(fresh) >= e.chunk/2 && b.seqs > 0 && b.cost+next.estimate() < cost {
 		b.codes, b.literals, b.after = b.codes[:oldCodes], b.literals[:oldLiterals], after
 		e.end(0)
 		return
@@ -180,33 +182,30 @@ func (e *Encoder) take(fresh []sequence, size int) {
 	b.seqs += len(fresh)
 	b.size += size
 	if e.predicted() > e.left(b.size) {
-		e.fit(0)
+		e.fit()
 	}
 }
 
 // end writes the block, with a tail of literals, or what fits of it.
 func (e *Encoder) end(tail int) {
-	if e.encode(e.block.seqs, tail) > e.left(e.block.size+tail) {
-		e.fit(tail)
+	b := &e.block
+	if tail > 0 {
+		literals := e.progress.src[b.start+b.size:][:tail]
+		b.literals = append(b.literals, literals...)
+		b.count.add(nil, literals)
+	}
+	e.encoder.plan(&b.count, len(b.literals))
+	if e.encode(b.seqs, len(b.literals), b.size+tail) > e.left(b.size+tail) {
+		e.cut(tail)
 	} else {
 		e.commit()
 	}
 }
 
-// encode encodes the first n sequences of the block and a tail of literals.
-func (e *Encoder) encode(n, tail int) int {
+// encode encodes the first n sequences of the block and so many of its literals, size bytes of the source, as planned.
+func (e *Encoder) encode(n, literals, size int) int {
 	b := &e.block
-	size, literals := b.size, len(b.literals)
-	for _, s := range e.progress.seqs[n:b.seqs] {
-		size -= s.size()
-		literals -= int(s.literals)
-	}
-	all := b.literals[:literals:literals]
-	source := e.progress.src[b.start : b.start+size+tail]
-	if tail > 0 {
-		all = append(all, source[size:]...)
-	}
-	return e.encoder.encode(source, e.progress.seqs[:n], b.codes[:n], all)
+	return e.encoder.encode(e.progress.src[b.start:b.start+size], e.progress.seqs[:n], b.codes[:n], b.literals[:literals])
 }
 
 // commit writes the block that encode encoded.
@@ -222,59 +221,97 @@ func (e *Encoder) commit() {
 	e.start(b.start + e.encoder.size)
 }
 
-// fit looks for the most sequences that fit, and writes them as the last block; if all of them fit, there
-// may be more.
-func (e *Encoder) fit(tail int) {
+// fit writes the block as the last one, as much of it as fits; if all of it does, there may be more.
+func (e *Encoder) fit() {
 	b := &e.block
-	left := e.left(b.size + tail)
-	low, lowSize := 0, blockHeader
-	high, highSize := b.seqs, max(e.predicted(), left+1)
-	for n := e.between(low, high+1, lowSize, highSize, left); ; n = e.between(low, high, lowSize, highSize, left) {
-		size := e.encode(n, 0)
-		if size > left {
-			high, highSize = n, size
-		} else if low, lowSize = n, size; n == b.seqs {
-			e.ratio = max(scale(size, 1<<21, b.cost+1), 256)
-			if tail == 0 && left-size > 4 {
-				return
-			}
-			break
-		}
-		if high-low <= 1 || left-lowSize <= 2 {
-			break
-		}
+	e.encoder.plan(&b.count, len(b.literals))
+	size := (e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)) >> 11
+	if e.left(b.size)-size > e.enough {
+		e.ratio = max(scale(size, 1<<21, b.cost+1), 256)
+		return
 	}
-	e.last(low, lowSize, left, tail)
+	e.cut(0)
 }
 
-// between interpolates.
-func (e *Encoder) between(low, high, lowSize, highSize, size int) int {
-	n := low + scale(high-low, size-lowSize, max(highSize-lowSize, 1))
-	return max(min(n, high-1), low+min(1, high-low-1))
-}
-
-// last writes the last block, of n sequences and as many literals behind them as fit.
-func (e *Encoder) last(n, size, left, tail int) {
+// cut writes as much of the block as fits, as the last one, in the codes that are planned: sequences, and literals
+// of the next one.
+func (e *Encoder) cut(tail int) {
 	e.done = true
 	b := &e.block
-	if n < b.seqs {
-		tail = int(e.progress.seqs[n].literals)
+	left := e.left(b.size + tail)
+	total := e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)
+	for range e.tries {
+		n, _, size := e.prefix(total, left<<11, tail)
+		excess := b.size + tail - size
+		if excess <= size/e.loose {
+			break
+		}
+		tail = e.shrink(n, size+min(excess/2, size/8+64), tail)
+		total = e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)
 	}
-	fits, step := 0, left-size-2
-	for tries := 0; fits < tail && step > 2 && tries < maxTries; tries++ {
-		try := min(fits+step, tail)
-		now := e.encode(n, try)
-		if now > left {
-			tail, step = try-1, (try-fits)/2
+	for aim, tries := left, 1; ; tries++ {
+		n, literals, size := e.prefix(total, aim<<11, tail)
+		if size == 0 {
+			return
+		}
+		got := e.encode(n, literals, size)
+		switch {
+		case got > left:
+			aim -= got - left + tries - 1
+		case left-got > e.enough && tries <= e.tries && size < b.size+tail:
+			aim += left - got - e.enough/2
+		default:
+			e.commit()
+			return
+		}
+	}
+}
+
+// shrink takes from the end of a block what is beyond n sequences and beyond size bytes of the source, and plans again: codes that count what is not in the block are too long for it. It returns how long the tail is then.
+func (e *Encoder) shrink(n, size, tail int) int {
+	b := &e.block
+	literals := len(b.literals)
+	for more := b.size + tail - size; more > 0 && (tail > 0 || b.seqs > n); more = b.size + tail - size {
+		if tail > 0 {
+			more = min(more, tail)
+			tail -= more
+			literals -= more
 			continue
 		}
-		step = (left - now) * (try - fits) / max(now-size, 1)
-		fits, size = try, now
+		b.seqs--
+		s := e.progress.seqs[b.seqs]
+		b.size -= s.size()
+		tail = int(s.literals)
 	}
-	if n+fits > 0 {
-		e.encode(n, fits)
-		e.commit()
+	b.codes, b.literals, b.count = b.codes[:b.seqs], b.literals[:literals], blockCount{}
+	b.count.add(b.codes, b.literals)
+	e.encoder.plan(&b.count, literals)
+	return tail
+}
+
+// prefix returns what of a block that takes cost with its tail takes no more than limit, in 1/256 bits: sequences,
+// literals of these and of what follows them, and how long it is in the source.
+func (e *Encoder) prefix(cost, limit, tail int) (n, literals, size int) {
+	b := &e.block
+	n, literals, size = b.seqs, len(b.literals), b.size+tail
+	for cost > limit {
+		switch {
+		case tail > 0:
+			literals--
+			tail--
+			size--
+			cost -= int(e.prices.literal[b.literals[literals]])
+		case n > 0:
+			n--
+			s := e.progress.seqs[n]
+			tail = int(s.literals)
+			size -= int(s.match)
+			cost -= int(e.prices.of(b.codes[n]))
+		default:
+			return 0, 0, 0
+		}
 	}
+	return n, literals, size
 }
 
 // headerSize returns the length of the header of a frame.

@@ -1,5 +1,10 @@
 package zstd
 
+import (
+	"encoding/binary"
+	"slices"
+)
+
 const (
 	maxHuffLog = 11 // RFC 8878, 4.2.1
 	// weightLog is the most for the table that encodes weights.
@@ -12,15 +17,20 @@ const (
 // huffTable is a Huffman code of literals. RFC 8878, 4.2.
 type huffTable struct {
 	lens  [256]uint8
-	codes [256]uint16
+	codes [256]uint32 // length<<16 | code
+	used  int
 	valid bool
 	keys  [256]uint32 // scratch: frequency<<8 | symbol
 	temp  [256]uint32
 }
 
-// build makes the code for literals that occur so often, fewer than 1<<18 in all; two of them at least occur.
+// build makes the code for literals that occur so often, fewer than 1<<18 in all; it makes none for a single one.
 func (t *huffTable) build(count *[256]uint32) {
 	keys := t.sorted(count)
+	t.used, t.valid = len(keys), len(keys) > 1
+	if !t.valid {
+		return
+	}
 	var leaves [256]int
 	t.depths(keys, &leaves)
 	boundDepths(&leaves, len(keys))
@@ -32,7 +42,6 @@ func (t *huffTable) build(count *[256]uint32) {
 			i++
 		}
 	}
-	t.valid = true
 }
 
 // sorted returns the used symbols by frequency, then by number.
@@ -142,7 +151,7 @@ func (t *huffTable) assign() {
 	}
 	for s, n := range t.lens {
 		if n > 0 {
-			t.codes[s] = next[n]
+			t.codes[s] = uint32(n)<<16 | uint32(next[n])
 			next[n]++
 		}
 	}
@@ -232,20 +241,33 @@ func appendWeights(dst []byte, weights []uint8) ([]byte, bool) {
 
 // appendStream appends literals, the last one first.
 func (t *huffTable) appendStream(dst, literals []byte) []byte {
-	w := bitWriter{dst: dst}
-	i := len(literals)
-	for ; i&3 != 0; i-- {
-		c := literals[i-1]
-		w.put(uint64(t.codes[c]), uint(t.lens[c]))
+	dst = slices.Grow(dst, len(literals)*maxHuffLog/8+16)
+	out := dst[:cap(dst)]
+	at, bits, count := len(dst), uint64(0), uint(0) // the next count bits
+	for len(literals)&3 != 0 {
+		c := t.codes[literals[len(literals)-1]]
+		bits |= uint64(c&0xFFFF) << (count & 63)
+		count += uint(c >> 16)
+		literals = literals[:len(literals)-1]
 	}
-	w.flush()
-	for ; i > 0; i -= 4 {
-		for j := i - 1; j >= i-4; j-- {
-			c := literals[j]
-			w.put(uint64(t.codes[c]), uint(t.lens[c]))
-		}
-		w.flush()
+	for len(literals) >= 4 {
+		four := literals[len(literals)-4:]
+		a, b, c, d := t.codes[four[3]], t.codes[four[2]], t.codes[four[1]], t.codes[four[0]]
+		binary.LittleEndian.PutUint64(out[at:], bits)
+		at += int(count >> 3)
+		bits >>= count &^ 7 & 63
+		count &= 7
+		bits |= uint64(a&0xFFFF) << (count & 63)
+		count += uint(a >> 16)
+		bits |= uint64(b&0xFFFF) << (count & 63)
+		count += uint(b >> 16)
+		bits |= uint64(c&0xFFFF) << (count & 63)
+		count += uint(c >> 16)
+		bits |= uint64(d&0xFFFF) << (count & 63)
+		count += uint(d >> 16)
+		literals = literals[:len(literals)-4]
 	}
+	w := bitWriter{dst: out[:at], bits: bits, count: count}
 	w.close()
 	return w.dst
 }

@@ -1,25 +1,32 @@
 package zstd
 
-// firstOptimal is the first level that uses the optimal parser.
-const firstOptimal = 8
+const (
+	firstThorough = 4  // the first level that takes time for tables
+	firstMatcher  = 4  // the first one with candidates in chains, the levels below use a dual parser
+	firstOptimal  = 10 // the first one with an optimal parser
+)
 
-// efforts are the levels below.
+// hastes are the levels of the dual parser.
+var hastes = [firstMatcher]haste{
+	1: {5, false},
+	2: {6, true},
+	3: {8, true},
+}
+
+// efforts are the levels in between.
 var efforts = [firstOptimal]effort{
-	1: {2, 0, 16, 6},
-	2: {4, 0, 24, 7},
-	3: {6, 1, 32, 8},
-	4: {8, 1, 48, 8},
+	4: {6, 1, 32, 8},
 	5: {16, 1, 64, 9},
 	6: {32, 2, 64, 9},
 	7: {64, 2, 128, 9},
+	8: {96, 2, 192, 9},
+	9: {128, 2, 256, 9},
 }
 
 // search is how hard the optimal parser tries.
 type search struct{ depth, nice, passes int }
 
 var searches = [MaxLevel + 1]search{
-	8:  {3, 24, 2},
-	9:  {4, 32, 2},
 	10: {6, 32, 2},
 	11: {8, 48, 2},
 	12: {12, 48, 2},
@@ -37,7 +44,10 @@ var searches = [MaxLevel + 1]search{
 
 // newParser returns the parser of a level.
 func newParser(level, windowLog int) parser {
-	if level < firstOptimal {
+	switch {
+	case level < firstMatcher:
+		return newDual(hastes[level], windowLog)
+	case level < firstOptimal:
 		return newMatcher(efforts[level], windowLog)
 	}
 	s := searches[level]

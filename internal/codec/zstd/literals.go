@@ -10,45 +10,99 @@ const (
 
 // literalsEncoder encodes the literals of one block after the other.
 type literalsEncoder struct {
-	fresh, last huffTable // of this block; of the last one that had its own
-	temp        []byte
-	useFresh    bool // what commit is to keep
+	fresh, last *huffTable // of this block; of the last one that had its own
+	kind        byte       // what plan has chosen
+	tree        []byte     // that describes fresh
 }
 
-// append appends the section for literals, which count counts.
-func (e *literalsEncoder) append(dst, literals []byte, count *[256]uint32) []byte {
-	e.useFresh = false
-	n := len(literals)
+// plan chooses how to encode n literals, which count counts.
+func (e *literalsEncoder) plan(n int, count *[256]uint32) {
+	e.kind = rawLiterals
 	if n < 8 {
-		return appendPlain(dst, rawLiterals, literals, n)
-	}
-	if count[literals[0]] == uint32(n) {
-		return appendPlain(dst, oneLiteral, literals[:1], n)
+		return
 	}
 	e.fresh.build(count)
+	if e.fresh.used == 1 {
+		e.kind = oneLiteral
+		return
+	}
 	own, _ := e.fresh.cost(count)
-	tree, ok := e.fresh.appendTree(e.temp[:0])
-	e.temp = tree[:0]
-	size := n + 3
-	if ok && 3+len(tree)+own/8 < size {
-		size = 3 + len(tree) + own/8
-	} else {
-		ok = false
+	tree, ok := e.fresh.appendTree(e.tree[:0])
+	e.tree = tree
+	size := n
+	if ok && len(tree)+own/8 < size {
+		size = len(tree) + own/8
+		e.kind = huffLiterals
 	}
-	if cost, has := e.last.cost(count); has && e.last.valid && 3+cost/8 <= size {
-		return e.appendHuff(dst, literals, &e.last, sameTree, nil)
+	if e.last.valid {
+		if cost, has := e.last.cost(count); has && cost/8 <= size {
+			e.kind = sameTree
+		}
 	}
-	if !ok {
+	if e.kind == huffLiterals {
+		e.fresh.assign()
+	}
+}
+
+// lens returns what literals take, in bits.
+func (e *literalsEncoder) lens() *[256]uint8 {
+	switch e.kind {
+	case huffLiterals:
+		return &e.fresh.lens
+	case sameTree:
+		return &e.last.lens
+	case oneLiteral:
+		return &noBits
+	}
+	return &eightBits
+}
+
+var noBits, eightBits = func() (a, b [256]uint8) {
+	for i := range b {
+		b[i] = 8
+	}
+	return a, b
+}()
+
+// overhead returns what the section takes for n literals beside their bits, in bytes.
+func (e *literalsEncoder) overhead(n int) int {
+	size := 1
+	switch {
+	case n >= 1<<14:
+		size = 5
+	case n >= 1<<10:
+		size = 4
+	case n >= 1<<5:
+		size = 3
+	}
+	switch e.kind {
+	case huffLiterals:
+		return size + len(e.tree) + 9
+	case sameTree:
+		return size + 9
+	case oneLiteral:
+		return size + 1
+	}
+	return size
+}
+
+// append appends the section for literals, as planned for them or for more that begin with them.
+func (e *literalsEncoder) append(dst, literals []byte) []byte {
+	switch n := len(literals); {
+	case n < 8 || e.kind == rawLiterals:
+		e.kind = rawLiterals
 		return appendPlain(dst, rawLiterals, literals, n)
+	case e.kind == oneLiteral:
+		return appendPlain(dst, oneLiteral, literals[:1], n)
+	case e.kind == sameTree:
+		return e.appendHuff(dst, literals, e.last, nil)
 	}
-	e.useFresh = true
-	e.fresh.assign()
-	return e.appendHuff(dst, literals, &e.fresh, huffLiterals, tree)
+	return e.appendHuff(dst, literals, e.fresh, e.tree)
 }
 
 // commit tells that the block with the literals that were appended last is written.
 func (e *literalsEncoder) commit() {
-	if e.useFresh {
+	if e.kind == huffLiterals {
 		e.fresh, e.last = e.last, e.fresh
 	}
 }
@@ -66,8 +120,8 @@ func appendPlain(dst []byte, kind byte, literals []byte, n int) []byte {
 	return append(dst, literals...)
 }
 
-// appendHuff appends a section in a Huffman code; as raw literals if that comes out longer.
-func (e *literalsEncoder) appendHuff(dst, literals []byte, t *huffTable, kind byte, tree []byte) []byte {
+// appendHuff appends a section in a Huffman code.
+func (e *literalsEncoder) appendHuff(dst, literals []byte, t *huffTable, tree []byte) []byte {
 	start, n := len(dst), len(literals)
 	four, head, width := true, 3, uint(10)
 	switch {
@@ -87,14 +141,14 @@ func (e *literalsEncoder) appendHuff(dst, literals []byte, t *huffTable, kind by
 	}
 	size := len(dst) - start - head
 	if size >= n {
-		e.useFresh = false
+		e.kind = rawLiterals
 		return appendPlain(dst[:start], rawLiterals, literals, n)
 	}
 	format := uint64(head - 2)
 	if !four {
 		format = 0
 	}
-	v := uint64(kind) | format<<2 | uint64(n)<<4 | uint64(size)<<(4+width)
+	v := uint64(e.kind) | format<<2 | uint64(n)<<4 | uint64(size)<<(4+width)
 	for i := range head {
 		dst[start+i] = byte(v >> (8 * i))
 	}

@@ -16,7 +16,7 @@ func (p *prices) set(c *blockCount) {
 	}
 	for i := range c.codes {
 		n = total(c.codes[i][:])
-		for j, k := range c.codes[i] {
+		for j, k := range c.codes[i][:matchCodes] {
 			p.codes[i][j] = price(n, k)
 		}
 	}

@@ -3,6 +3,7 @@ package zstd
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // The three codes of a sequence, in the order of their tables.
@@ -76,18 +77,31 @@ func (s sequence) encode(r *repeats) (c coded) {
 }
 
 // codeCount counts codes.
-type codeCount [3][matchCodes]uint32
+type codeCount [3][codeSpace]uint32
 
 // sequencesEncoder encodes the sequences of one block after the other.
 type sequencesEncoder struct {
-	fresh, last [3]fseTable
+	fresh, last [3]*fseTable
 	valid       [3]bool // last is of the last block that had sequences
 	mode        [3]uint8
+	tables      [3]*fseTable // that plan has chosen
+	head        []byte       // modes and descriptions of the tables
+	thorough    bool         // tries tables of every size
 	some        bool
 }
 
-// append appends the section.
-func (e *sequencesEncoder) append(dst []byte, seqs []sequence, codes []coded, count *codeCount) []byte {
+// plan chooses tables for the codes that count counts.
+func (e *sequencesEncoder) plan(count *codeCount) {
+	w := bitWriter{dst: append(e.head[:0], 0)}
+	for i := range e.tables {
+		e.tables[i] = e.table(&w, i, count[i][:])
+	}
+	e.head = w.dst
+	e.head[0] = e.mode[literalLength]<<6 | e.mode[offset]<<4 | e.mode[matchLength]<<2
+}
+
+// append appends the section of sequences, as planned for them or for more that begin with them.
+func (e *sequencesEncoder) append(dst []byte, seqs []sequence, codes []coded) []byte {
 	n := len(seqs)
 	switch {
 	case n < 128:
@@ -101,15 +115,7 @@ func (e *sequencesEncoder) append(dst []byte, seqs []sequence, codes []coded, co
 	if n == 0 {
 		return dst
 	}
-	at := len(dst)
-	w := bitWriter{dst: append(dst, 0)}
-	var tables [3]*fseTable
-	for i := range tables {
-		tables[i] = e.table(&w, i, count[i][:])
-	}
-	w.dst[at] = e.mode[literalLength]<<6 | e.mode[offset]<<4 | e.mode[matchLength]<<2
-	writeSequences(&w, &tables, seqs, codes)
-	return w.dst
+	return appendSequences(append(dst, e.head...), &e.tables, seqs, codes)
 }
 
 // commit tells that the block with the sequences that were appended last is written.
@@ -152,18 +158,18 @@ func (e *sequencesEncoder) table(w *bitWriter, kind int, count []uint32) *fseTab
 			e.mode[kind] = oneMode
 			e.fresh[kind].buildOne(top)
 			w.dst = append(w.dst, byte(top))
-			return &e.fresh[kind]
+			return e.fresh[kind]
 		}
 	} else {
 		start := len(w.dst)
 		if c := e.own(w, kind, used, count); c < cost {
 			e.mode[kind] = tableMode
-			return &e.fresh[kind]
+			return e.fresh[kind]
 		}
 		w.dst = w.dst[:start]
 	}
 	if e.mode[kind] == repeatMode {
-		return &e.last[kind]
+		return e.last[kind]
 	}
 	return &predefined[kind]
 }
@@ -174,10 +180,15 @@ func (e *sequencesEncoder) own(w *bitWriter, kind, used int, count []uint32) int
 	if kind == offset {
 		limit--
 	}
-	start, t := len(w.dst), &e.fresh[kind]
+	start, t := len(w.dst), e.fresh[kind]
 	var best, norm [maxFSESymbols]int16
 	least, bestLog := math.MaxInt, uint(0)
-	for log := max(uint(bits.Len(uint(used))), minFSELog); log <= limit; log++ {
+	first := max(uint(bits.Len(uint(used))), minFSELog)
+	if !e.thorough {
+		first = max(first, min(uint(bits.Len(uint(total(count))))-2, limit))
+		limit = first
+	}
+	for log := first; log <= limit; log++ {
 		normalize(norm[:len(count)], count, log)
 		writeNorm(w, norm[:len(count)], log)
 		w.pad()
@@ -195,32 +206,41 @@ func (e *sequencesEncoder) own(w *bitWriter, kind, used int, count []uint32) int
 	return least
 }
 
-// writeSequences writes the last one first. RFC 8878, 3.1.1.3.2.1.2.
-func writeSequences(w *bitWriter, tables *[3]*fseTable, seqs []sequence, codes []coded) {
+// appendSequences appends the last one first. RFC 8878, 3.1.1.3.2.1.2.
+func appendSequences(dst []byte, tables *[3]*fseTable, seqs []sequence, codes []coded) []byte {
+	const most = 12 // bytes of a sequence
+	dst = slices.Grow(dst, most*len(seqs)+16)
+	out, at := dst[:cap(dst)], len(dst)
 	ll, of, ml := tables[literalLength], tables[offset], tables[matchLength]
 	last := len(seqs) - 1
 	c := codes[last]
 	l, o, m := ll.start(c.code[literalLength]), of.start(c.code[offset]), ml.start(c.code[matchLength])
-	writeExtra(w, seqs[last], c)
+	w := bitWriter{}
+	w.bits, w.count = extra(seqs[last], c)
 	for i := last - 1; i >= 0; i-- {
+		at = w.store(out, at)
 		c = codes[i]
-		o = of.next(w, o, c.code[offset])
-		m = ml.next(w, m, c.code[matchLength])
-		l = ll.next(w, l, c.code[literalLength])
-		w.flush()
-		writeExtra(w, seqs[i], c)
+		o = of.next(&w, o, c.code[offset])
+		m = ml.next(&w, m, c.code[matchLength])
+		l = ll.next(&w, l, c.code[literalLength])
+		bits, n := extra(seqs[i], c)
+		if w.count+n > 64 {
+			at = w.store(out, at)
+		}
+		w.put(bits, n)
 	}
-	ml.end(w, m)
-	of.end(w, o)
-	ll.end(w, l)
+	w.dst = out[:w.store(out, at)]
+	ml.end(&w, m)
+	of.end(&w, o)
+	ll.end(&w, l)
 	w.close()
+	return w.dst
 }
 
-func writeExtra(w *bitWriter, s sequence, c coded) {
-	l, o, m := c.code[literalLength], c.code[offset], c.code[matchLength]
-	w.put(uint64(s.literals-literalBase[l]), uint(literalBits[l]))
-	w.put(uint64(s.match-matchBase[m]), uint(matchBits[m]))
-	w.flush()
-	w.put(uint64(c.value-1<<o), uint(o))
-	w.flush()
+// extra returns the extra bits of a sequence, at most 52.
+func extra(s sequence, c coded) (bits uint64, n uint) {
+	l, m, o := c.code[literalLength]%codeSpace, c.code[matchLength]%codeSpace, uint(c.code[offset]&31)
+	lb, mb := uint(literalBits[l]&31), uint(matchBits[m]&31)
+	bits = uint64(s.literals-literalBase[l]) | uint64(s.match-matchBase[m])<<lb
+	return bits | uint64(c.value-1<<o)<<((lb+mb)&63), lb + mb + o
 }

@@ -2,6 +2,7 @@ package zstd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -129,7 +130,7 @@ func checkFitDst(t testing.TB, e *Encoder, size int, src []byte) (written, consu
 
 func TestFitDstRoundTrip(t *testing.T) {
 	for name, data := range samples(60000) {
-		for _, o := range []Options{{1, 15}, {3, 10}, {3, 17}, {7, 20}, {9, 15}, {16, 17}, {20, 13}} {
+		for _, o := range []Options{{1, 15}, {2, 13}, {3, 10}, {3, 17}, {4, 16}, {7, 20}, {9, 15}, {10, 15}, {16, 17}, {20, 13}} {
 			if testing.Short() && o.WindowLog != 15 {
 				continue
 			}
@@ -146,7 +147,7 @@ func TestFitDstRoundTrip(t *testing.T) {
 }
 
 func TestFitDstForgetsWhatWasBefore(t *testing.T) {
-	for _, level := range []int{3, 9, 19} {
+	for _, level := range []int{1, 3, 4, 10, 19} {
 		e := newEncoder(t, Options{Level: level, WindowLog: 15})
 		for name, data := range samples(30000) {
 			want, got := make([]byte, 4096), make([]byte, 4096)
@@ -179,6 +180,40 @@ func TestBadOptions(t *testing.T) {
 	}
 	if Decode(make([]byte, 1), nil, 9) == nil || Decode(make([]byte, 1), nil, 21) == nil {
 		t.Error("no error for a window log")
+	}
+}
+
+// FuzzWide compares the loads and copies that are used, which wide_unsafe.go may have, with those that check bounds.
+func FuzzWide(f *testing.F) {
+	f.Add([]byte("0123456789abcdef0123456789abcdef"), uint8(3), uint8(9))
+	f.Fuzz(func(t *testing.T, b []byte, i, j uint8) {
+		x, y := int(i), int(j)
+		if max(x, y)+16 > len(b) {
+			return
+		}
+		if load32(b, x) != binary.LittleEndian.Uint32(b[x:]) || load64(b, x) != binary.LittleEndian.Uint64(b[x:]) {
+			t.Fatalf("%d: other bytes are loaded", x)
+		}
+		want, got := bytes.Clone(b), bytes.Clone(b)
+		copy(want[x:x+16], want[y:y+16])
+		if copy16(got, x, got, y); !bytes.Equal(got, want) {
+			t.Fatalf("from %d to %d: other bytes are copied", y, x)
+		}
+	})
+}
+
+func TestLevelsBelowTheOptimalParserDoNotGrow(t *testing.T) {
+	data := samples(200000)["text"]
+	for _, size := range []int{4096, 65536} {
+		before := 0
+		for _, level := range []int{1, 3, 4, 9, 15} {
+			e := newEncoder(t, Options{Level: level, WindowLog: windowLog(size)})
+			n := pclusters(e, size, data, nil)
+			if before > 0 && n > before+before/50 {
+				t.Errorf("level %d, %d: %d bytes, the level before takes %d", level, size, n, before)
+			}
+			before = n
+		}
 	}
 }
 
