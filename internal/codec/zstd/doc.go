@@ -19,8 +19,9 @@
 // window.
 //
 // How the Encoder works: a parser makes sequences, some at a time; they become part of the block, or of the
-// next one if two blocks are estimated to be shorter; and when the estimate gets to what is left, blocks are really
-// encoded, with more sequences and with fewer, until the most are found that fit. So it parses once, where
-// compressing prefixes of the source over and over would do it many times. Estimates are corrected by what
-// encoding says, which also is all that counts for the result.
+// next one if two blocks are estimated to be shorter; and when the estimate gets to what is left, codes are chosen for
+// the block, which tell what each sequence takes. Those at the end that are too many are taken off by these prices,
+// and what remains is encoded, once, or twice if the states of the entropy coder took more than they were
+// thought to. So it parses and encodes once, where compressing prefixes of the source over and over would do it many
+// times. Blocks that have to end early get their codes again, from what is left of them.
 package zstd

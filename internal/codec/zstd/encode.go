@@ -225,7 +225,6 @@ func (e *Encoder) commit() {
 func (e *Encoder) fit() {
 	b := &e.block
 	e.encoder.plan(&b.count, len(b.literals))
-	Dbg[6]++
 	size := (e.prices.set(&e.encoder, b) + b.count.planned(&e.prices)) >> 11
 	if e.left(b.size)-size > e.enough {
 		e.ratio = max(scale(size, 1<<21, b.cost+1), 256)
@@ -262,19 +261,11 @@ func (e *Encoder) cut(tail int) {
 		case left-got > e.enough && tries <= e.tries && size < b.size+tail:
 			aim += left - got - e.enough/2
 		default:
-			Dbg[0]++
-			Dbg[1] += left - got
-			Dbg[2] += tries
-			Dbg[3] += b.seqs - n
-			Dbg[4] += b.seqs
-			Dbg[5] += (total >> 11) - left
 			e.commit()
 			return
 		}
 	}
 }
-
-var Dbg [10]int
 
 // shrink takes from the end of a block what is beyond n sequences and beyond size bytes of the source, and plans again: codes that count what is not in the block are too long for it. It returns how long the tail is then.
 func (e *Encoder) shrink(n, size, tail int) int {
