@@ -130,7 +130,7 @@ bench-compress: build corpus $(CACHE)/judges/bin/mkfs.erofs ## compressed images
 	$(GO) run ./test/bench/compress -lamina bin/lamina -corpus $(CACHE)/corpus -work $(CACHE) -judges $(CACHE)/judges/bin -out $(CACHE)/bench-compress
 
 bench-gzip: corpus ## our decoder of gzip beside klauspost/compress, compress/gzip and igzip: CPU time over corpora and encoders (root for the packages; half an hour)
-	tools/install-debs.sh gcc libc6-dev gzip pigz zopfli libisal-dev $(BENCH_DEBS)
+	tools/install-debs.sh gcc libc6-dev gzip pigz zopfli libisal-dev
 	for c in ai python; do [ -e $(CACHE)/corpus/$$c.tar ] || test/corpus/make-corpus.sh $(CACHE)/corpus $$c; done
 	@mkdir -p $(CACHE)/bench-gzip
 	gcc -O2 -o $(CACHE)/bench-gzip/igzip test/bench/gzip/igzip/igzip.c -lisal

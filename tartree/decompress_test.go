@@ -331,3 +331,22 @@ func TestContextEndsDecompress(t *testing.T) {
 		}
 	}
 }
+
+// All that decoding one member allocates is 1 MiB.
+func TestGzipTakesOneMiB(t *testing.T) {
+	in := gz(t, text(5<<20)+text(5<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, _, err := DecompressTap(strings.NewReader(in), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, r)
+	runtime.ReadMemStats(&after)
+	if err := errors.Join(err, r.Close()); n != 10<<20 || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20+64<<10 { // goroutines, and what the runtime rounds up to
+		t.Errorf("%d KiB", got>>10)
+	}
+}

@@ -186,6 +186,9 @@ func compare(t testing.TB, in []byte) {
 		in = in[:len(in)-1]
 		want, werr = std(in)
 	}
+	if err == nil && werr == gzip.ErrHeader && len(in) > 512 {
+		return // longer names and comments than that are beyond it
+	}
 	if (err == nil) != (werr == nil) {
 		t.Fatalf("got %d bytes, %v; compress/gzip %d bytes, %v", len(got), err, len(want), werr)
 	}

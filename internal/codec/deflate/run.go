@@ -40,7 +40,7 @@ func (r *run) decode() {
 	defer close(r.out)
 	z := readers.Get().(*Reader)
 	defer readers.Put(z)
-	*z = Reader{r: r, in: z.in, base: r.off, stop: r.off + int64(r.size)}
+	*z = Reader{r: r, in: z.in, base: r.off, state: between, stop: r.off + int64(r.size)}
 	r.z, r.unread = z, r.data
 	for b := r.s.buffers.get(); ; {
 		data, err := z.Next(b)

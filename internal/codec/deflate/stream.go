@@ -97,13 +97,12 @@ func (s *Stream) split(size int) {
 	}
 	s.buffers.size = size
 	s.tokens = make(chan struct{}, s.workers+1)
-	for range s.workers + 1 {
+	for range s.workers {
 		s.tokens <- struct{}{}
 	}
-	s.cur = &run{linked: make(chan struct{})}
+	// what was decoded so far is a run that has ended, and holds the last token
+	s.cur = &run{out: make(chan window), linked: make(chan struct{})}
 	s.cur.last = s.cur
-	<-s.tokens
-	s.cur.out = make(chan window)
 	close(s.cur.out)
 	s.done.Add(1)
 	go s.cut(s.cur)

@@ -279,6 +279,11 @@ func FuzzStream(f *testing.F) {
 	}
 	f.Add([]byte(strings.Repeat("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff", 50)), uint16(1), uint32(7), byte(0), uint32(9))
 	f.Add(compress(f, 6, samples(900)["random"]), uint16(5000), uint32(7), byte(0), uint32(0))
+	var sized []byte
+	for range 20 {
+		sized = append(sized, bgzf(f, samples(300)["skewed"])...)
+	}
+	f.Add(sized, uint16(100), uint32(8), byte(6), uint32(0))
 	f.Fuzz(func(t *testing.T, data []byte, most uint16, seed uint32, level byte, damage uint32) {
 		if len(data) == 0 || len(data) > 1<<13 {
 			return

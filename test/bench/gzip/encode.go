@@ -20,7 +20,7 @@ type encoder struct {
 	encode  func(io.Writer, io.Reader) error
 }
 
-// encoders are those that layers come from: tar and gzip, tools that want speed or size, Docker and containerd, BuildKit.
+// encoders are those that layers come from: gzip, tools that want speed or size, the libraries of programs in Go.
 var encoders = []encoder{
 	{name: "gzip -1", program: []string{"gzip", "-n", "-1"}},
 	{name: "gzip -6", program: []string{"gzip", "-n", "-6"}},
