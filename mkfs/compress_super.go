@@ -2,6 +2,7 @@ package mkfs
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/laminafs/lamina/internal/disk"
 )
@@ -16,20 +17,20 @@ func (w *Writer) comprConfigs() []byte {
 	var b []byte
 	size := int64(0)
 	largest := w.o.Compression.largest(w.o.blockSize())
+	methods := w.o.Compression.methods()
 	for a := disk.LZ4; a.Known(); a++ { // they are in the order of their numbers
-		for i, m := range w.o.Compression.methods() {
-			if m.Algorithm.Disk() != a {
-				continue
-			}
-			cfg := m.config(largest).Config(w.bits)
-			size += disk.Align(int64(disk.ComprCfgLenLen+len(cfg)), disk.ComprCfgAlign)
-			if w.comp != nil && w.comp.used>>i&1 == 0 || w.onlyDistance() {
-				continue
-			}
-			b = binary.LittleEndian.AppendUint16(b, uint16(len(cfg)))
-			b = append(b, cfg...)
-			b = append(b, make([]byte, -len(b)&(disk.ComprCfgAlign-1))...)
+		i := slices.IndexFunc(methods, func(m Method) bool { return m.Algorithm.Disk() == a })
+		if i < 0 {
+			continue
 		}
+		cfg := methods[i].config(largest).Config(w.bits)
+		size += disk.Align(int64(disk.ComprCfgLenLen+len(cfg)), disk.ComprCfgAlign)
+		if w.comp != nil && !w.comp.algorithms().Has(a) || w.onlyDistance() {
+			continue
+		}
+		b = binary.LittleEndian.AppendUint16(b, uint16(len(cfg)))
+		b = append(b, cfg...)
+		b = append(b, make([]byte, -len(b)&(disk.ComprCfgAlign-1))...)
 	}
 	return append(b, make([]byte, disk.Align(size, disk.DeviceSize)-int64(len(b)))...)
 }
@@ -38,7 +39,22 @@ func (w *Writer) comprConfigs() []byte {
 // pclusters of one block, as Linux 5.4 knows it.
 func (w *Writer) onlyDistance() bool {
 	c := w.o.Compression
-	return len(c.Others) == 0 && c.Algorithm.Disk() == disk.LZ4 && c.largest(w.o.blockSize()) == w.o.blockSize()
+	for _, m := range c.methods() {
+		if m.Algorithm.Disk() != disk.LZ4 {
+			return false
+		}
+	}
+	return c.largest(w.o.blockSize()) == w.o.blockSize()
+}
+
+// algorithms returns those of the methods that were used.
+func (k *compressor) algorithms() (all disk.Algorithms) {
+	for i, m := range k.c.methods() {
+		if k.used>>i&1 != 0 {
+			all |= 1 << m.Algorithm.Disk()
+		}
+	}
+	return all
 }
 
 // announceCompression sets the features of what was compressed.
@@ -51,11 +67,7 @@ func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 		s.ComprAlgs = 1<<16 - 1
 	} else {
 		s.Incompat |= disk.HasComprCfgs
-		for i, m := range w.o.Compression.methods() {
-			if w.comp.used>>i&1 != 0 {
-				s.ComprAlgs |= 1 << m.Algorithm.Disk()
-			}
-		}
+		s.ComprAlgs = uint16(w.comp.algorithms())
 	}
 	if w.o.Compression.Tails == TailInline {
 		s.Incompat |= disk.HasZtailpacking
@@ -65,6 +77,6 @@ func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 	}
 	if p.packed {
 		s.Incompat |= disk.HasFragments
-		s.PackedNID = p.items[len(p.items)-1].nid
+		s.PackedNID = p.packedNID
 	}
 }

@@ -38,6 +38,11 @@ func (k *compressor) fragment(m *mapped, b []byte, part bool) {
 		}
 		k.packed.known[key] = at
 	}
+	k.pack(b)
+}
+
+// pack appends b to the packed inode.
+func (k *compressor) pack(b []byte) {
 	k.packed.place.size += int64(len(b))
 	for len(b) > 0 {
 		if k.packed.open == nil {
@@ -109,9 +114,8 @@ func (k *compressor) endPacked() error {
 
 // packedNode returns the node of the packed inode, nil if there is none.
 func (w *Writer) packedNode() *tree.Node {
-	if w.comp == nil || !w.comp.fragments() || w.comp.packed.place.size == 0 {
+	if w.comp == nil || w.comp.packed.place == nil || w.comp.packed.place.size == 0 {
 		return nil
 	}
-	p := w.comp.packed.place
-	return &tree.Node{Mode: tree.TypeRegular, Size: p.size, Content: p}
+	return w.comp.packed.place.node()
 }

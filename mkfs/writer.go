@@ -152,10 +152,12 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if err := w.adopt(t, t.Root, ""); err != nil {
 		return Summary{}, err
 	}
-	if w.comp != nil {
-		if err := w.comp.finish(); err != nil {
+	if w.comp.packsDirectories() {
+		if err := w.comp.drain(); err != nil {
 			return Summary{}, err
 		}
+	} else if err := w.comp.finish(); err != nil {
+		return Summary{}, err
 	}
 	if w.data != w.meta {
 		w.slots[0].blocks = w.data.pos() >> w.bits
@@ -166,8 +168,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if w.bases != nil {
 		w.bases.devices()
 	}
-	base := w.meta.pos()
-	p, err := w.plan(t, base)
+	p, err := w.plan(t)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -185,8 +186,8 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, err
 	}
 	sum := Summary{
-		Size: p.end, Data: base - w.header, Metadata: p.end - base, Saved: w.saved, UUID: uuid,
-		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
+		Size: p.end, Data: p.base - w.header, Metadata: p.end - p.base, Saved: w.saved, UUID: uuid,
+		Inodes: p.inos, Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
 		sum.DataDeviceSize = w.data.pos()
@@ -201,6 +202,27 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		w.o.Observe(w.progress)
 	}
 	return sum, nil
+}
+
+// plan computes all addresses behind the data. Directories that are to be packed are: they are the last contents of
+// the packed inode.
+func (w *Writer) plan(t *tree.Tree) (*plan, error) {
+	if !w.comp.packsDirectories() {
+		p, err := w.planInodes(t, w.meta.pos())
+		if err != nil {
+			return nil, err
+		}
+		return p.plan, p.settle(w.meta.pos())
+	}
+	p, err := w.planInodes(t, w.meta.pos()+2*w.comp.packed.place.size) // pclusters are not longer, padding included
+	if err != nil {
+		return nil, err
+	}
+	w.packDirectories(p.plan)
+	if err := w.comp.finish(); err != nil {
+		return nil, err
+	}
+	return p.plan, p.settle(w.meta.pos())
 }
 
 // adopt copies contents that are not in this image yet, in the order in which a source would stream them.
@@ -276,9 +298,9 @@ func (w *Writer) Close() error {
 // encodeHeader returns what is before the data but for the superblock: device table and long prefixes,
 // from byte 0.
 func (w *Writer) encodeHeader() []byte {
-	b := make([]byte, disk.SuperOffset+disk.SuperSize)
+	b := make([]byte, disk.SuperOffset+w.superSize())
 	b = append(b, w.comprConfigs()...)
-	if len(w.slots) > 0 {
+	if len(w.slots)+len(w.prefixes()) > 0 {
 		b = append(b, make([]byte, disk.Align(int64(len(b)), disk.DeviceSize)-int64(len(b)))...)
 		for i := range w.slots {
 			b = append(b, make([]byte, disk.DeviceSize)...)
@@ -325,6 +347,9 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 		}
 	}
 	s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
+	if s.ExtSlots > 0 {
+		s.EncodeExt((*[disk.SuperSlotSize]byte)(b[disk.SuperOffset+disk.SuperSize:]))
+	}
 	if !w.o.NoChecksum {
 		off, n := disk.ChecksumRange(w.bits)
 		covered := b[off:]
@@ -341,7 +366,7 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 // super computes the superblock without UUID default and checksum.
 func (w *Writer) super(p *plan) disk.Superblock {
 	s := disk.Superblock{
-		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(len(p.inodes)),
+		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(p.inos),
 		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
 		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.root),
 	}
@@ -357,11 +382,18 @@ func (w *Writer) super(p *plan) disk.Superblock {
 		s.Incompat |= disk.Has48Bit
 		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.root
 	}
+	if p.boxed {
+		s.Incompat |= disk.HasMetabox
+		s.ExtSlots, s.MetaboxNID = 1, p.boxNID
+		if len(p.x.order) > 0 {
+			s.Compat |= disk.HasSharedEAInMB
+		}
+	}
 	if n := len(p.x.prefixes); n > 0 {
 		s.Incompat |= disk.HasXattrPrefixes
 		s.XattrPrefixCount = uint8(n)
 		s.XattrPrefixStart = uint32(w.devicesEnd() / 4)
-		if p.packed || w.o.Fingerprints { // else they would be in it
+		if p.packed || p.boxed || w.o.Fingerprints { // else they would be in it
 			s.Compat |= disk.HasPlainXattrPfx
 		}
 		if w.o.Fingerprints {
@@ -381,9 +413,17 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	return s
 }
 
+// superSize is the length of the superblock: with an extension slot if it has to say where the metabox is.
+func (w *Writer) superSize() int64 {
+	if c := w.o.Compression; c != nil && c.Metabox != nil {
+		return disk.SuperSize + disk.SuperSlotSize
+	}
+	return disk.SuperSize
+}
+
 // devicesStart returns the offset of the device table.
 func (w *Writer) devicesStart() int64 {
-	return disk.Align(disk.SuperOffset+disk.SuperSize+int64(len(w.comprConfigs())), disk.DeviceSize)
+	return disk.Align(disk.SuperOffset+w.superSize()+int64(len(w.comprConfigs())), disk.DeviceSize)
 }
 
 // devicesEnd returns the offset behind the device table, where the long prefixes begin.

@@ -249,9 +249,9 @@ func (f *mkfsFront) options() []option {
 	opts = append(opts, f.sourceOptions()...)
 	opts = append(opts, f.ownerOptions()...)
 	opts = append(opts, f.compress.options()...)
-	opts = append(opts, refuse(needArg, "m", "dsunit", "file-contexts", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
+	opts = append(opts, refuse(needArg, "dsunit", "file-contexts", "offset", "root-xattr-isize", "s3", "vmdk-desc", "zfeature-bits", "product-out", "fs-config-file")...)
 	return append(opts, refuse(mayArg, "clean", "incremental", "gzinfo", "hard-dereference", "oci", "unxz", "unlzma",
-		"MZ", "zD", "random-pclusterblks", "random-algorithms")...)
+		"random-pclusterblks", "random-algorithms")...)
 }
 
 func (f *mkfsFront) sourceOptions() []option {
