@@ -243,7 +243,6 @@ func (k *compressor) finish() error {
 	if err == nil && k.packed.place != nil {
 		err = k.endPacked()
 	}
-	k.w.data.align(k.w.bs)
 	return err
 }
 

@@ -20,8 +20,6 @@ type emitter struct {
 	out *output // the image: blocks
 	ino stream  // where inodes go: the image, or the metabox
 	buf []byte
-
-	before int // inodes of another plan
 }
 
 // stream is where bytes go in the order of their places.
@@ -57,8 +55,10 @@ func (w *Writer) emit(p *plan) error {
 // emitBoxed writes the metadata of an image with a metabox.
 func (e *emitter) emitBoxed() error {
 	w := e.w
-	if err := e.blocks(); err != nil {
-		return err
+	if e.dirs+e.late > 0 {
+		if err := e.blocks(); err != nil {
+			return err
+		}
 	}
 	box := w.comp.newBox(e.boxSize)
 	e.ino = box
@@ -71,41 +71,6 @@ func (e *emitter) emitBoxed() error {
 	}
 	e.at(box, e.boxSize)
 	return e.emitOuter(box)
-}
-
-// emitOuter plans and writes the inodes outside of the metabox: its own, and the packed one. How long their indexes are
-// is known only now.
-func (e *emitter) emitOuter(box *box) error {
-	w := e.w
-	o := &planner{w: w, plan: &plan{epoch: e.epoch, nsec: e.nsec, wide: true, far: e.far}}
-	o.inodes = append(o.inodes, box.p.node())
-	if n := w.packedNode(); n != nil {
-		o.inodes = append(o.inodes, n)
-	}
-	o.items = make([]item, len(o.inodes))
-	o.address(w.meta.pos())
-	for i, n := range o.inodes {
-		n.Mtime, n.Nsec = e.epoch, e.nsec
-		if err := o.inode(i, n); err != nil {
-			return fmt.Errorf("mkfs: metabox or packed inode: %w", err)
-		}
-	}
-	o.origin = o.metaBlock << w.bits
-	e.inos += int64(len(o.inodes))
-	e.metaBlock, e.boxNID = o.metaBlock, o.nid(0)
-	if e.packed {
-		e.packedNID = o.nid(1)
-	}
-	e.end = disk.Align(o.origin+o.pos, max(w.bs, w.o.SizeAlign))
-	outer := emitter{plan: o.plan, w: w, out: w.meta, ino: w.meta, before: len(e.inodes)}
-	for i, n := range o.inodes {
-		if err := outer.inode(i, n); err != nil {
-			return err
-		}
-	}
-	e.out.align(max(w.bs, w.o.SizeAlign))
-	e.at(e.out, e.end)
-	return nil
 }
 
 // sharedXattrs writes the attributes that inodes share.
@@ -295,7 +260,10 @@ func (w writerOnly) Write(b []byte) (int, error) { w.o.write(b); return len(b), 
 // fields computes what the inode says.
 func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 	it := &e.items[i]
-	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: max(n.Links(), 1), ino: uint32(e.before + i + 1)}
+	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: max(n.Links(), 1), ino: uint32(i + 1)}
+	if e.boxed {
+		in.ino = 0 // it compresses better, and Linux makes its own from the NID
+	}
 	in.uid, in.gid = e.w.owner(n)
 	in.sec, in.nsec = e.w.time(n)
 	if e.boxed && it.shape&extended == 0 && e.hasCompactTime(in.sec, in.nsec) {

@@ -149,9 +149,7 @@ func (b *box) close() error {
 	if b.sent != b.p.size {
 		panic(fmt.Sprintf("mkfs: metabox of %d bytes, planned %d", b.sent, b.p.size))
 	}
-	err := b.k.drain()
-	b.k.w.data.align(b.k.w.bs)
-	return err
+	return b.k.drain()
 }
 
 // node returns an inode that no directory leads to.

@@ -24,7 +24,7 @@ import (
 //
 //	base, dirBlock, lateBlock ─► as above
 //	              pclusters of the metabox: shared xattrs │ inodes
-//	metaBlock ─► slot 0 unused │ the inodes of the metabox and of the packed inode, up to end: the outer plan
+//	metaBlock ─► the inodes of the metabox and of the packed inode, planned last; 0 if they fit behind the superblock
 //
 // Shared xattrs come first because go-erofs, with which containerd looks for /etc/passwd, reads a whole
 // block from wherever one begins: there is always a block behind them.
@@ -52,6 +52,7 @@ type plan struct {
 	inos                int64  // number of inodes, those outside of the metabox included
 	packedNID, boxNID   uint64
 	dirBlock, lateBlock int64
+	dirs, late          int64 // blocks of directories and of late contents
 	end                 int64
 }
 
@@ -80,9 +81,7 @@ const (
 type planner struct {
 	*plan
 	w    *Writer
-	pos  int64 // next free byte, from metaBlock
-	dirs int64 // blocks of directories so far
-	late int64 // blocks of late contents so far
+	pos  int64 // next free byte, from origin
 	gaps *gaps // nil: they stay
 	buf  []byte
 }
@@ -114,7 +113,7 @@ func (w *Writer) planInodes(t *tree.Tree, base int64) (*planner, error) {
 }
 
 // settle plans the rest once the packed inode is complete; base is the offset behind the data, a multiple of the block
-// size.
+// size if blocks come next.
 func (p *planner) settle(base int64) error {
 	w := p.w
 	p.base = base

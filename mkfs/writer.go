@@ -38,6 +38,7 @@ type Writer struct {
 	header int64 // length of what is before the data
 
 	comp    *compressor // nil: nothing is compressed
+	outer   memory      // inodes before the data
 	bases   *based      // nil: all data is in the image
 	prints  fingerprinter
 	tails   tails
@@ -207,20 +208,22 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 // plan computes all addresses behind the data. Directories that are to be packed are: they are the last contents of
 // the packed inode.
 func (w *Writer) plan(t *tree.Tree) (*plan, error) {
-	if !w.comp.packsDirectories() {
-		p, err := w.planInodes(t, w.meta.pos())
-		if err != nil {
-			return nil, err
-		}
-		return p.plan, p.settle(w.meta.pos())
+	bound := w.meta.pos()
+	if w.comp.packsDirectories() {
+		bound += 2 * w.comp.packed.place.size // pclusters are not longer, padding included
 	}
-	p, err := w.planInodes(t, w.meta.pos()+2*w.comp.packed.place.size) // pclusters are not longer, padding included
+	p, err := w.planInodes(t, bound)
 	if err != nil {
 		return nil, err
 	}
-	w.packDirectories(p.plan)
-	if err := w.comp.finish(); err != nil {
-		return nil, err
+	if w.comp.packsDirectories() {
+		w.packDirectories(p.plan)
+		if err := w.comp.finish(); err != nil {
+			return nil, err
+		}
+	}
+	if !p.boxed || p.dirs+p.late > 0 {
+		w.meta.align(w.bs)
 	}
 	return p.plan, p.settle(w.meta.pos())
 }
@@ -339,6 +342,7 @@ func (s *deviceSlot) encode(b *[disk.DeviceSize]byte, uniaddr int64) {
 func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 	b := w.encodeHeader()
 	b = append(b, make([]byte, w.header-int64(len(b)))...)
+	copy(b[w.outer.off:], w.outer.b)
 	s := w.super(p)
 	if s.UUID == [16]byte{} && !w.o.NoUUID {
 		var err error
