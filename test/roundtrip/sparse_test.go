@@ -3,6 +3,7 @@ package roundtrip
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/laminafs/lamina/mkfs"
@@ -14,12 +15,14 @@ import (
 func TestSparseFilesAmongCompressedOnes(t *testing.T) {
 	source := func() *tree.Tree {
 		tr := tree.New()
-		for i, b := range compressible() {
-			tr.Root.Add(fmt.Sprintf("a-%03d", i), &tree.Node{Mode: tree.TypeRegular | 0o644, Size: int64(len(b)), Content: b})
+		text := words(rand.New(rand.NewPCG(3, 3)), 60_000)
+		for i := range 7 { // more than what may wait for the workers
+			b := bytes.Repeat(text[i*1000:], 40)
+			tr.Root.Add(fmt.Sprintf("file-%d", i), &tree.Node{Mode: tree.TypeRegular | 0o644, Size: int64(len(b)), Content: tree.Bytes(b)})
 			s := make([]byte, 40_000)
-			copy(s[20_000:30_000], b)
+			copy(s[20_000:30_000], text)
 			c := holes{tree.Bytes(s), []tree.Extent{{Off: 20_000, Len: 10_000}}}
-			tr.Root.Add(fmt.Sprintf("a-%03d-sparse", i), &tree.Node{Mode: tree.TypeRegular | 0o644, Size: int64(len(s)), Content: c})
+			tr.Root.Add(fmt.Sprintf("file-%d-sparse", i), &tree.Node{Mode: tree.TypeRegular | 0o644, Size: int64(len(s)), Content: c})
 		}
 		return tr
 	}
