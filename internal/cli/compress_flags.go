@@ -28,7 +28,7 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.index, "index", "", "index of compressed files: auto, full, extents (Linux 6.15)")
 	fs.StringVar(&f.metadata, "compress-metadata", "", "compress inodes (Linux 6.17) and directories: all, with =ALG[,LEVEL] by another algorithm; =directories: only these; =no: as they are")
 	fs.Lookup("compress-metadata").NoOptDefVal = "all"
-	fs.StringVar(&f.metadataPcluster, "metadata-pcluster", "0", "largest compressed extent of inodes (0: that of the preset, else 32K)")
+	fs.StringVar(&f.metadataPcluster, "metadata-pcluster", "0", "largest compressed extent of inodes (0: that of the preset, else 16K)")
 	fs.StringVar(&f.hints, "compress-hints", "", "file with methods for files, as mkfs.erofs takes it")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that compress (0: one for each processor); the image does not depend on it")
 }
@@ -38,7 +38,8 @@ var presets = map[string]mkfs.Compression{
 	"fast":     {Method: mkfs.Method{Algorithm: mkfs.LZ4}, PclusterSize: 16 << 10, Tails: mkfs.TailInline},
 	"balanced": {Method: mkfs.Method{Algorithm: mkfs.ZSTD}, PclusterSize: 64 << 10, Tails: mkfs.TailFragments},
 	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments},
-	"max":      {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 9}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments},
+	"max": {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 9}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments,
+		Index: mkfs.IndexExtents, Directories: true, Metabox: &mkfs.Metabox{PclusterSize: 32 << 10}},
 }
 
 var (

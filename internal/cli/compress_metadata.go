@@ -7,7 +7,7 @@ import (
 )
 
 // metadataPcluster is the pcluster size of the metabox if nothing else is said. doc/design/metabox.md has what was measured.
-const metadataPcluster = 32 << 10
+const metadataPcluster = 16 << 10
 
 // setMetadata is --compress-metadata and --metadata-pcluster.
 func (f *compressFlags) setMetadata(c *mkfs.Compression) error {
@@ -56,10 +56,13 @@ func (f *compressFlags) setMetadataOnly(m *mkfs.Options) error {
 		}
 	}
 	c.PackedPclusterSize = metadataPcluster // of directories
-	c.Rules = []mkfs.Rule{{Match: func(string) bool { return true }, Method: mkfs.Plain}}
+	c.Rules = plainData
 	m.Compression = &c
 	return nil
 }
+
+// plainData leaves all files as they are.
+var plainData = []mkfs.Rule{{Match: func(string) bool { return true }, Method: mkfs.Plain}}
 
 // parseMetabox reads the # and the algorithm of -m#[:ALG] of mkfs.erofs.
 func parseMetabox(v string) (*mkfs.Metabox, error) {

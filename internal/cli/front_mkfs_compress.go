@@ -77,6 +77,22 @@ func (f *mkfsCompress) extended(name, value string) (known bool, err error) {
 	return true, nil
 }
 
+// setMetadata is what a command line without -z says: data stays as it is.
+func (f *mkfsCompress) setMetadata(m *mkfs.Options) error {
+	switch {
+	case f.inline || f.fragments || f.allFrags:
+		return usagef("-Eztailpacking, -Efragments, -Eall-fragments need -z")
+	case f.c.Metabox == nil && !f.c.Directories:
+		return nil
+	case f.c.Metabox == nil || f.c.Metabox.Method == nil:
+		return usagef("-m and --zD need -z, or -m#:X")
+	}
+	f.c.Method, f.c.Metabox.Method = *f.c.Metabox.Method, nil
+	f.c.PackedPclusterSize, f.c.Rules = f.c.Metabox.PclusterSize, plainData
+	m.Compression = &f.c
+	return nil
+}
+
 // among refuses a value that is none of a list.
 func among(v string, list ...string) error {
 	if !slices.Contains(list, v) {
@@ -88,10 +104,7 @@ func among(v string, list ...string) error {
 // set fills in the compression if there is one.
 func (f *mkfsCompress) set(m *mkfs.Options) (err error) {
 	if !f.used {
-		if f.inline || f.fragments || f.allFrags || f.c.Metabox != nil || f.c.Directories {
-			return usagef("-Eztailpacking, -Efragments, -Eall-fragments, -m, --zD need -z")
-		}
-		return nil
+		return f.setMetadata(m)
 	}
 	switch {
 	case f.allFrags:
