@@ -37,8 +37,8 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 var presets = map[string]mkfs.Compression{
 	"fast":     {Method: mkfs.Method{Algorithm: mkfs.LZ4}, PclusterSize: 16 << 10, Tails: mkfs.TailInline},
 	"balanced": {Method: mkfs.Method{Algorithm: mkfs.ZSTD}, PclusterSize: 64 << 10, Tails: mkfs.TailFragments},
-	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments},
-	"max": {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 9}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments,
+	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments, Directories: true},
+	"max": {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 109}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments,
 		Index: mkfs.IndexExtents, Directories: true, Metabox: &mkfs.Metabox{PclusterSize: 32 << 10}},
 }
 

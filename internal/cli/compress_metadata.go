@@ -20,13 +20,15 @@ func (f *compressFlags) setMetadata(c *mkfs.Compression) error {
 	case "no", "directories":
 		c.Metabox, c.Directories = nil, f.metadata != "no"
 	default:
-		c.Metabox, c.Directories = &mkfs.Metabox{PclusterSize: metadataPcluster}, true
+		if c.Directories = true; c.Metabox == nil {
+			c.Metabox = &mkfs.Metabox{PclusterSize: metadataPcluster}
+		}
 		if f.metadata != "all" {
 			m, err := parseMethod(f.metadata)
 			if err != nil {
 				return usagef("--compress-metadata: %w", err)
 			}
-			c.Metabox.Method = &m
+			c.Metabox = &mkfs.Metabox{Method: &m, PclusterSize: c.Metabox.PclusterSize} // the preset's is not ours to change
 		}
 	}
 	if pcluster == 0 {
@@ -35,7 +37,7 @@ func (f *compressFlags) setMetadata(c *mkfs.Compression) error {
 	if c.Metabox == nil {
 		return usagef("--metadata-pcluster: there are no compressed inodes")
 	}
-	box := *c.Metabox // the preset's is not ours to change
+	box := *c.Metabox
 	box.PclusterSize = int(min(pcluster, 1<<30))
 	c.Metabox = &box
 	return nil
