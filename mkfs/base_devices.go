@@ -16,10 +16,10 @@ type baseUse struct {
 // mark takes note that something refers to a device.
 func (u *baseUse) mark(device uint16) { u.used[device-1] = true }
 
-// devices makes the device table of the bases that are referred to.
-func (u *baseUse) devices() (slots []deviceSlot) {
+// devices makes the device table of the bases that are referred to, or of all of them: more references may come.
+func (u *baseUse) devices(all bool) (slots []deviceSlot) {
 	for i, used := range u.used {
-		if f := &u.b.list[i]; used {
+		if f := &u.b.list[i]; used || all {
 			slots = append(slots, deviceSlot{tag: u.b.tag(i), blocks: disk.Blocks(f.Size, u.b.bits)})
 		}
 	}

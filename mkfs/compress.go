@@ -91,7 +91,7 @@ func newCompressor(w *Writer) *compressor {
 	if w.o.Dedupe && k.refs == nil { // what a base was cut into is cut at the segments of an image without
 		k.segment = max(1<<20, min(k.segment, segmentPclusters*c.largest(bs))) // a piece shares nothing with itself
 	}
-	if k.fragments() {
+	if k.fragments() || c.Directories {
 		k.packed.known = make(map[digest]int64)
 		k.packed.place = &place{w: w}
 		k.packed.place.comp = k.begin(0)
@@ -252,11 +252,13 @@ func (k *compressor) drain() error {
 
 // finish places everything that was put, and the packed inode.
 func (k *compressor) finish() error {
+	if k == nil {
+		return nil
+	}
 	err := k.drain()
-	if err == nil && k.fragments() {
+	if err == nil && k.packed.place != nil {
 		err = k.endPacked()
 	}
-	k.w.data.align(k.w.bs)
 	return err
 }
 

@@ -68,7 +68,15 @@ func (k *compressor) algorithms() (set disk.Algorithms) {
 // pclusters of one block, as Linux 5.4 knows it.
 func (w *Writer) onlyDistance() bool {
 	c := w.o.Compression
-	return w.use == nil && len(c.Others) == 0 && c.Algorithm.Disk() == disk.LZ4 && c.largest(w.o.blockSize()) == w.o.blockSize()
+	if w.use != nil {
+		return false
+	}
+	for _, m := range c.methods() {
+		if m.Algorithm.Disk() != disk.LZ4 {
+			return false
+		}
+	}
+	return c.largest(w.o.blockSize()) == w.o.blockSize()
 }
 
 // announceCompression sets the features of what was compressed.
@@ -91,6 +99,6 @@ func (w *Writer) announceCompression(s *disk.Superblock, p *plan) {
 	}
 	if p.packed {
 		s.Incompat |= disk.HasFragments
-		s.PackedNID = p.items[len(p.items)-1].nid
+		s.PackedNID = p.packedNID
 	}
 }

@@ -34,6 +34,12 @@ type Compression struct {
 	// Index is the form of the index of compressed files.
 	Index Index
 
+	// Metabox compresses the metadata; nil stores it as it is.
+	Metabox *Metabox
+	// Directories compresses directories, in the packed inode (Linux 6.1). With a Metabox those that lie in one block
+	// are compressed in any case, as parts of it.
+	Directories bool
+
 	// Workers is how many goroutines compress; 0 means one for each processor.
 	Workers int
 }
@@ -132,11 +138,12 @@ func (c *Compression) validate(o *Options, bad func(string, ...any)) {
 	if o.ChunkSize != 0 || o.DataDevice != nil {
 		bad("compression does not go with chunks or a data device")
 	}
+	c.validateMetabox(o, pcluster, bad)
 	if c.Workers < 0 || c.Workers > 1024 {
 		bad("%d workers: not from 0 to 1024", c.Workers)
 	}
 	seen := disk.Algorithms(0)
-	for _, m := range c.methods() {
+	for _, m := range c.dataMethods() {
 		if err := m.check(o); err != nil {
 			bad("%v", err)
 			continue
@@ -155,7 +162,16 @@ func (c *Compression) validate(o *Options, bad func(string, ...any)) {
 	}
 }
 
-func (c *Compression) methods() []Method { return append([]Method{c.Method}, c.Others...) }
+// methods are those of data, then that of the metabox if it has one of its own.
+func (c *Compression) methods() []Method {
+	list := c.dataMethods()
+	if c.Metabox != nil && c.Metabox.Method != nil {
+		list = append(list, c.metaboxMethod())
+	}
+	return list
+}
+
+func (c *Compression) dataMethods() []Method { return append([]Method{c.Method}, c.Others...) }
 
 func (m *Method) check(o *Options) error { return m.config(o.blockSize()).Check() }
 
@@ -176,6 +192,9 @@ func (c *Compression) packedPcluster(bs int) int {
 // largest returns the largest pcluster that the options allow.
 func (c *Compression) largest(bs int) int {
 	n := max(c.pcluster(bs), c.packedPcluster(bs))
+	if c.Metabox != nil {
+		n = max(n, c.Metabox.pcluster(bs))
+	}
 	for _, r := range c.Rules {
 		n = max(n, r.PclusterSize)
 	}

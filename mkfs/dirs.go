@@ -111,12 +111,12 @@ func (d *dirEncoder) encode(b []byte, list []dirEntry) []byte {
 		de := disk.Dirent{NameOff: uint16(nameOff), FileType: disk.FileDir}
 		switch {
 		case e.node != nil:
-			de.NID = d.p.items[e.node.Ino()-1].nid
+			de.NID = d.p.nid(int(e.node.Ino() - 1))
 			de.FileType = disk.FileTypeOf(e.node.Mode)
 		case e.name == ".":
-			de.NID = d.p.items[d.self-1].nid
+			de.NID = d.p.nid(int(d.self - 1))
 		default:
-			de.NID = d.p.items[d.up-1].nid
+			de.NID = d.p.nid(int(d.up - 1))
 		}
 		de.Encode((*[disk.DirentSize]byte)(b[start+i*disk.DirentSize:]))
 		b = append(b, e.name...)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/laminafs/lamina/internal/compress"
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
 )
@@ -16,24 +17,75 @@ import (
 type emitter struct {
 	*plan
 	w   *Writer
-	out *output
+	out *output // the image: blocks
+	ino stream  // where inodes go: the image, or the metabox
 	buf []byte
+}
+
+// stream is where bytes go in the order of their places.
+type stream interface {
+	pos() int64
+	write(b []byte)
+	zero(n int64)
 }
 
 // emit writes all metadata behind the data; only the superblock is missing then.
 func (w *Writer) emit(p *plan) error {
-	e := emitter{plan: p, w: w, out: w.meta}
+	e := emitter{plan: p, w: w, out: w.meta, ino: w.meta}
 	w.progress.InodesAll = int64(len(p.inodes))
-	e.at(p.base)
-	for _, a := range p.x.order {
-		e.buf = p.x.append(e.buf[:0], a)
-		e.out.write(e.buf)
+	e.at(e.out, p.base)
+	if p.boxed {
+		return e.emitBoxed()
 	}
+	e.sharedXattrs()
 	e.out.align(w.bs)
 	e.out.zero(disk.SlotSize)
-	done := 0
-	for i := range p.inOrder() {
-		if err := e.inode(i, p.inodes[i]); err != nil {
+	if err := e.allInodes(); err != nil {
+		return err
+	}
+	e.out.align(w.bs)
+	if err := e.blocks(); err != nil {
+		return err
+	}
+	e.out.align(max(w.bs, w.o.SizeAlign))
+	e.at(e.out, p.end)
+	return nil
+}
+
+// emitBoxed writes the metadata of an image with a metabox.
+func (e *emitter) emitBoxed() error {
+	w := e.w
+	if e.dirs+e.late > 0 {
+		if err := e.blocks(); err != nil {
+			return err
+		}
+	}
+	box := w.comp.newBox(e.boxSize)
+	e.ino = box
+	e.sharedXattrs()
+	if err := e.allInodes(); err != nil {
+		return err
+	}
+	if err := box.close(); err != nil {
+		return err
+	}
+	e.at(box, e.boxSize)
+	return e.emitOuter(box)
+}
+
+// sharedXattrs writes the attributes that inodes share.
+func (e *emitter) sharedXattrs() {
+	for _, a := range e.x.order {
+		e.buf = e.x.append(e.buf[:0], a)
+		e.ino.write(e.buf)
+	}
+}
+
+// allInodes writes the inodes with what is behind them.
+func (e *emitter) allInodes() error {
+	w, done := e.w, 0
+	for i := range e.inOrder() {
+		if err := e.inode(i, e.inodes[i]); err != nil {
 			return err
 		}
 		if done++; w.o.Observe != nil && done&0xffff == 0 {
@@ -42,23 +94,25 @@ func (w *Writer) emit(p *plan) error {
 		}
 	}
 	w.progress.Inodes = w.progress.InodesAll
-	e.out.align(w.bs)
-	e.at(p.dirBlock << w.bits)
-	for i, n := range p.inodes {
+	return nil
+}
+
+// blocks writes directories and late contents.
+func (e *emitter) blocks() error {
+	e.at(e.out, e.dirBlock<<e.w.bits)
+	for i, n := range e.inodes {
 		if n.IsDir() {
 			e.dirBlocks(i)
 		}
 	}
-	e.at(p.lateBlock << w.bits)
-	for i, n := range p.inodes {
-		if p.items[i].shape&late != 0 {
+	e.at(e.out, e.lateBlock<<e.w.bits)
+	for i, n := range e.inodes {
+		if e.items[i].shape&late != 0 {
 			if err := e.lateContent(n); err != nil {
 				return err
 			}
 		}
 	}
-	e.out.align(max(w.bs, w.o.SizeAlign))
-	e.at(p.end)
 	return nil
 }
 
@@ -84,19 +138,19 @@ func (p *plan) inOrder() iter.Seq[int] {
 }
 
 // at asserts that emission is where the plan says.
-func (e *emitter) at(off int64) {
-	if e.out.pos() != off {
-		panic(fmt.Sprintf("mkfs: emission at %d, planned %d", e.out.pos(), off))
+func (e *emitter) at(out stream, off int64) {
+	if out.pos() != off {
+		panic(fmt.Sprintf("mkfs: emission at %d, planned %d", out.pos(), off))
 	}
 }
 
 func (e *emitter) inode(i int, n *tree.Node) error {
 	it := &e.items[i]
-	start := e.metaBlock<<e.w.bits + int64(it.nid)*disk.SlotSize
-	if gap := start - e.out.pos(); gap > 0 {
-		e.out.zero(gap)
+	start := e.origin + int64(it.nid)*disk.SlotSize
+	if gap := start - e.ino.pos(); gap > 0 {
+		e.ino.zero(gap)
 	}
-	e.at(start)
+	e.at(e.ino, start)
 	in, err := e.fields(i, n)
 	if err != nil {
 		return err
@@ -117,12 +171,15 @@ func (e *emitter) inode(i int, n *tree.Node) error {
 			return err
 		}
 	}
+	if it.shape&inPacked != 0 {
+		e.buf = appendPackedIndex(e.buf, it.block)
+	}
 	if it.shape&inline != 0 {
 		if err := e.inlineTail(i, n); err != nil {
 			return err
 		}
 	}
-	e.out.write(e.buf)
+	e.ino.write(e.buf)
 	if c, ok := n.Content.(*place); ok && c.chunk != nil && n.IsRegular() {
 		e.chunkIndex(c)
 	}
@@ -131,6 +188,9 @@ func (e *emitter) inode(i int, n *tree.Node) error {
 
 // sharedBase returns what to add to the id of a shared xattr: ids count from xattr_blkaddr.
 func (e *emitter) sharedBase() uint32 {
+	if e.boxed {
+		return 0 // from the beginning of the metabox
+	}
 	return uint32((e.base - e.xattrBlock<<e.w.bits) / disk.XattrAlign)
 }
 
@@ -159,6 +219,9 @@ func (e *emitter) inlineTail(i int, n *tree.Node) error {
 // dirBlocks writes the blocks of a directory that are not behind its inode.
 func (e *emitter) dirBlocks(i int) {
 	size := e.items[i].size
+	if e.items[i].shape&inPacked != 0 {
+		return
+	}
 	full := size >> e.w.bits
 	if size&(e.w.bs-1) > 0 && e.items[i].shape&inline == 0 {
 		full++
@@ -166,7 +229,7 @@ func (e *emitter) dirBlocks(i int) {
 	if full == 0 {
 		return
 	}
-	e.at((e.dirBlock + e.items[i].block) << e.w.bits)
+	e.at(e.out, (e.dirBlock+e.items[i].block)<<e.w.bits)
 	d := e.encoder(i)
 	for range full {
 		e.buf = d.block(e.buf[:0], e.w.bs)
@@ -198,8 +261,14 @@ func (w writerOnly) Write(b []byte) (int, error) { w.o.write(b); return len(b), 
 func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 	it := &e.items[i]
 	in := &inodeFields{icount: it.icount, mode: n.Mode, nlink: max(n.Links(), 1), ino: uint32(i + 1)}
+	if e.boxed {
+		in.ino = 0 // it compresses better, and Linux makes its own from the NID
+	}
 	in.uid, in.gid = e.w.owner(n)
 	in.sec, in.nsec = e.w.time(n)
+	if e.boxed && it.shape&extended == 0 && e.hasCompactTime(in.sec, in.nsec) {
+		in.later = uint32(in.sec - e.epoch)
+	}
 	in.layout = disk.FlatPlain
 	if it.shape&inline != 0 {
 		in.layout = disk.FlatInline
@@ -209,6 +278,10 @@ func (e *emitter) fields(i int, n *tree.Node) (*inodeFields, error) {
 		in.u = n.Rdev
 	case tree.TypeDir:
 		in.size = it.size
+		if it.shape&inPacked != 0 {
+			in.layout = compress.FormFragment.Layout()
+			break
+		}
 		in.setBlock(e.dirBlock+it.block, it.size >= e.w.bs || it.shape&inline == 0)
 	case tree.TypeSymlink:
 		in.size = int64(len(n.Target))
@@ -251,6 +324,7 @@ type inodeFields struct {
 	nlink    uint32
 	sec      int64
 	nsec     uint32
+	later    uint32 // of a compact inode: seconds behind the epoch
 	ino      uint32
 }
 
@@ -270,7 +344,7 @@ func (in *inodeFields) append(b []byte, ext bool) []byte {
 	if !ext {
 		c := disk.InodeCompact{
 			Format: disk.MakeFormat(false, in.layout), XattrICount: in.icount, Mode: uint16(in.mode),
-			Nb: uint16(in.nlink), Size: uint32(in.size), U: in.u, Ino: in.ino,
+			Mtime: in.later, Nb: uint16(in.nlink), Size: uint32(in.size), U: in.u, Ino: in.ino,
 			UID: uint16(in.uid), GID: uint16(in.gid),
 		}
 		b = append(b, make([]byte, disk.InodeCompactSize)...)
@@ -289,12 +363,12 @@ func (in *inodeFields) append(b []byte, ext bool) []byte {
 
 // chunkIndex writes the chunk array of a file behind its inode and xattrs.
 func (e *emitter) chunkIndex(p *place) {
-	e.out.align(disk.ChunkIndexSize)
+	e.ino.zero(-e.ino.pos() & (disk.ChunkIndexSize - 1))
 	next, count := int64(0), (p.size-1)>>(p.chunk.bits+e.w.bits)+1
 	var b [disk.ChunkIndexSize]byte
 	put := func(c disk.ChunkIndex) {
 		c.Encode(&b)
-		e.out.write(b[:])
+		e.ino.write(b[:])
 		next++
 	}
 	for _, r := range p.chunk.runs {

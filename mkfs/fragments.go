@@ -172,9 +172,8 @@ func (k *compressor) endPacked() error {
 
 // packedNode returns the node of the packed inode, nil if there is none.
 func (w *Writer) packedNode() *tree.Node {
-	if w.comp == nil || !w.comp.fragments() || w.comp.packed.place.size == 0 {
+	if w.comp == nil || w.comp.packed.place == nil || w.comp.packed.place.size == 0 {
 		return nil
 	}
-	p := w.comp.packed.place
-	return &tree.Node{Mode: tree.TypeRegular, Size: p.size, Content: p}
+	return w.comp.packed.place.node()
 }

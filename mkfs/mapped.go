@@ -331,7 +331,8 @@ func (k *compressor) form(m *mapped, wide bool) compress.Form {
 			m.Count++
 		}
 	}
-	return m.Form(k.c.Index == IndexFull, extents)
+	late := m.packed > 0 && k.packsDirectories() // where its fragment is becomes known only behind the directories
+	return m.Form(k.c.Index == IndexFull || late, extents)
 }
 
 // appendIndex appends the map header and the index of p to the bytes of its inode and xattrs.

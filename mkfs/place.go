@@ -85,6 +85,12 @@ func (w *Writer) place(f tree.File, r io.Reader) (*place, error) {
 	case w.comp != nil && f.Data == nil:
 		return w.comp.put(&f, r)
 	case f.Data != nil || w.o.ChunkSize != 0:
+		if w.comp != nil { // what waits lies before it, however many workers there are, and may end at any byte
+			if err := w.comp.drain(); err != nil {
+				return nil, err
+			}
+			w.data.align(w.bs)
+		}
 		return w.putChunks(f, r)
 	case w.bases != nil && f.Size >= basedLeast:
 		return w.bases.put(f, r)

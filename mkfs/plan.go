@@ -19,6 +19,13 @@ import (
 //	lateBlock ─► contents that could not be placed while streaming: long symlinks, unfit tails, up to
 //	             end, which is a multiple of the block size
 //
+// With a metabox, blocks come first, as inodes in the metabox refer to them, and what its index says is known when it is
+// compressed:
+//
+//	base, dirBlock, lateBlock ─► as above
+//	              pclusters of the metabox: shared xattrs │ inodes
+//	metaBlock ─► the inodes of the metabox and of the packed inode, planned last; 0 if they fit behind the superblock
+//
 // Shared xattrs come first because go-erofs, with which containerd looks for /etc/passwd, reads a whole
 // block from wherever one begins: there is always a block behind them.
 type plan struct {
@@ -29,16 +36,23 @@ type plan struct {
 	epoch int64 // of compact inodes: the most frequent time
 	nsec  uint32
 	wide  bool // 48-bit layout
+	far   bool // addresses may have more than 32 bits
+	boxed bool // the inodes are in the metabox
 
 	chunked bool // there are chunk-based inodes
-	packed  bool // the last inode is the packed one
+	packed  bool // there is a packed inode
 	filled  bool // inodes lie in gaps between others, not in their order
 
 	base                int64  // where the metadata begins
 	xattrBlock          int64  // xattr_blkaddr: ids of shared xattrs count from here
 	metaBlock           int64  // meta_blkaddr: NIDs count from here
+	origin              int64  // where they do, in the image or in the metabox
+	boxSize             int64  // of the metabox
 	root                uint64 // NID of the root
+	inos                int64  // number of inodes, those outside of the metabox included
+	packedNID, boxNID   uint64
 	dirBlock, lateBlock int64
+	dirs, late          int64 // blocks of directories and of late contents
 	end                 int64
 }
 
@@ -46,7 +60,7 @@ type plan struct {
 type item struct {
 	nid    uint64
 	size   int64  // of a directory
-	block  int64  // of a directory: among the directory blocks; of late content: among the late blocks
+	block  int64  // of a directory: among the directory blocks, or its offset in the packed inode; of late content: among the late blocks
 	parent uint32 // of a directory: 1-based number of its parent
 	icount uint16 // i_xattr_icount
 	shape  shape
@@ -60,22 +74,22 @@ const (
 	extended shape = 1 << iota // 64 bytes
 	inline                     // a tail behind it
 	late                       // contents among the late blocks
+	inPacked                   // a directory in the packed inode
 )
 
 // planner is the state of planning.
 type planner struct {
 	*plan
 	w    *Writer
-	pos  int64 // next free byte, from metaBlock
-	dirs int64 // blocks of directories so far
-	late int64 // blocks of late contents so far
+	pos  int64 // next free byte, from origin
 	gaps *gaps // nil: they stay
 	buf  []byte
 }
 
-// plan computes all addresses; base is the offset behind the data, a multiple of the block size.
-func (w *Writer) plan(t *tree.Tree, base int64) (_ *plan, err error) {
-	p := planner{w: w, plan: &plan{inodes: t.Inodes(), base: base}}
+// planInodes gives every inode its place. The metadata begins at base, or before if directories are to be packed, which
+// comes next; then settle.
+func (w *Writer) planInodes(t *tree.Tree, base int64) (_ *planner, err error) {
+	p := &planner{w: w, plan: &plan{inodes: t.Inodes(), boxed: w.boxed()}}
 	p.items = make([]item, len(p.inodes))
 	if w.o.Compression != nil {
 		p.gaps = new(gaps)
@@ -85,45 +99,99 @@ func (w *Writer) plan(t *tree.Tree, base int64) (_ *plan, err error) {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
 	p.epoch, p.nsec = w.commonTime(p.inodes)
+	if p.boxed {
+		p.epoch = w.firstTime(p.inodes, p.epoch)
+	}
 	if p.epoch, p.nsec, err = w.o.epoch(p.epoch, p.nsec); err != nil {
 		return nil, err
 	}
-	if n := w.packedNode(); n != nil {
-		n.Mtime, n.Nsec = p.epoch, p.nsec
-		p.inodes, p.items = append(slices.Clip(p.inodes), n), append(p.items, item{})
-		p.packed = true
-	}
-	p.xattrBlock = min(base>>w.bits, math.MaxUint32)
-	if len(p.x.order) > 0 && (base+p.x.size-p.xattrBlock<<w.bits)/disk.XattrAlign > math.MaxUint32 {
-		return nil, errors.New("mkfs: shared xattrs: more than 16 GiB behind what 32 bits address")
-	}
-	p.address(disk.Align(base+p.x.size, w.bs))
+	p.address(base)
 	for i, n := range p.inodes {
 		if err := p.inode(i, n); err != nil {
 			return nil, fmt.Errorf("mkfs: %q: %w", pathOf(t, n), err)
 		}
 	}
-	p.root = p.items[0].nid
-	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, w.bits)
+	p.root = p.nid(0)
+	return p, nil
+}
+
+// settle plans the rest once the packed inode is complete; base is the offset behind the data, a multiple of the block
+// size if blocks come next.
+func (p *planner) settle(base int64) error {
+	w := p.w
+	p.base = base
+	n := w.packedNode()
+	if p.packed = n != nil; p.packed && !p.boxed {
+		n.Mtime, n.Nsec = p.epoch, p.nsec
+		p.inodes, p.items = append(slices.Clip(p.inodes), n), append(p.items, item{})
+		last := len(p.items) - 1
+		if err := p.inode(last, n); err != nil {
+			return fmt.Errorf("mkfs: packed inode: %w", err)
+		}
+		p.packedNID = p.nid(last)
+	}
+	p.inos = int64(len(p.inodes))
+	if p.boxed {
+		p.boxSize, p.dirBlock = p.pos, base>>w.bits
+	} else if err := p.settleInodes(); err != nil {
+		return err
+	}
 	p.lateBlock = p.dirBlock + p.dirs
 	p.end = disk.Align((p.lateBlock+p.late)<<w.bits, max(w.bs, w.o.SizeAlign))
-	return p.plan, nil
+	return nil
+}
+
+// settleInodes decides where in the image the shared xattrs and the inodes are.
+func (p *planner) settleInodes() error {
+	base := p.base
+	p.xattrBlock = min(base>>p.w.bits, math.MaxUint32)
+	if len(p.x.order) > 0 && (base+p.x.size-p.xattrBlock<<p.w.bits)/disk.XattrAlign > math.MaxUint32 {
+		return errors.New("mkfs: shared xattrs: more than 16 GiB behind what 32 bits address")
+	}
+	if !p.far {
+		p.metaBlock = disk.Align(base+p.x.size, p.w.bs) >> p.w.bits
+	}
+	p.origin = p.metaBlock << p.w.bits
+	p.dirBlock = p.metaBlock + disk.Blocks(p.pos, p.w.bits)
+	return nil
 }
 
 // address decides where NIDs count from. The root must have a NID of 16 bits unless the 48-bit layout
 // is used, and meta_blkaddr has 32 bits, so the inodes start right there; NID 0 means "none" in places
 // and stays free.
 func (p *planner) address(base int64) {
+	base = disk.Align(base+p.x.size, p.w.bs)
 	block := base >> p.w.bits
 	top := max(block, p.w.top)
 	for _, s := range p.w.slots {
 		top = max(top, block+s.blocks) // its place in the unified address space
 		block += s.blocks
 	}
-	block = base >> p.w.bits
-	p.wide = p.w.o.Large || p.w.comp != nil && p.w.comp.c.Index == IndexExtents || top > math.MaxUint32-1<<28 // 2^28 blocks for the metadata, and hole is MaxUint32
-	p.metaBlock = min(block, math.MaxUint32)
+	p.far = top > math.MaxUint32-1<<28 // 2^28 blocks for the metadata, and hole is MaxUint32
+	p.wide = p.far || p.boxed || p.w.o.Large || p.w.comp != nil && p.w.comp.c.Index == IndexExtents
+	if p.boxed {
+		p.pos = disk.Align(p.x.size, disk.SlotSize)
+		return
+	}
+	p.metaBlock = min(base>>p.w.bits, math.MaxUint32)
 	p.pos = base - p.metaBlock<<p.w.bits + disk.SlotSize
+}
+
+// nid returns the number of inode i.
+func (p *plan) nid(i int) uint64 {
+	if p.boxed {
+		return p.items[i].nid | disk.MetaboxNID
+	}
+	return p.items[i].nid
+}
+
+// hasCompactTime tells whether a compact inode can have a time: that of all, or with a metabox, which makes the
+// 48-bit layout, one in the 136 years from it on.
+func (p *plan) hasCompactTime(sec int64, nsec uint32) bool {
+	if !p.boxed {
+		return sec == p.epoch && nsec == p.nsec
+	}
+	return nsec == p.nsec && sec >= p.epoch && uint64(sec)-uint64(p.epoch) <= math.MaxUint32
 }
 
 // inode gives inode i its shape and its place.
@@ -276,6 +344,10 @@ func (p *planner) directory(i int, n *tree.Node, head int64) int64 {
 		it.parent = 1
 	}
 	full, last := it.size>>p.w.bits, it.size&(p.w.bs-1)
+	if p.packs(it.size, head) {
+		it.shape |= inPacked
+		return disk.Align(head, disk.MapHeaderSize) - head + packedIndexSize
+	}
 	it.block = p.dirs
 	p.dirs += full
 	if last == 0 {
@@ -289,6 +361,15 @@ func (p *planner) directory(i int, n *tree.Node, head int64) int64 {
 	return 0
 }
 
+// packs tells whether a directory goes into the packed inode: if what leads there is shorter, and the metabox does not
+// hold all of it.
+func (p *planner) packs(size, head int64) bool {
+	if !p.w.comp.packsDirectories() || p.far || size <= 2*packedIndexSize {
+		return false
+	}
+	return !p.boxed || size >= p.w.bs || head+size > p.w.bs
+}
+
 // extended tells whether a compact inode cannot hold n.
 func (p *planner) extended(it *item, n *tree.Node) bool {
 	uid, gid := p.w.owner(n)
@@ -296,11 +377,10 @@ func (p *planner) extended(it *item, n *tree.Node) bool {
 		n.IsRegular() && n.Size > math.MaxUint32 || it.size > math.MaxUint32 {
 		return true
 	}
-	if p.w.o.Inodes == InodeExtended || p.wide {
+	if p.w.o.Inodes == InodeExtended || p.far || p.wide && !p.boxed {
 		return true
 	}
-	sec, nsec := p.w.time(n)
-	return p.w.o.Inodes == InodeAuto && (sec != p.epoch || nsec != p.nsec)
+	return p.w.o.Inodes == InodeAuto && !p.hasCompactTime(p.w.time(n))
 }
 
 // commonTime returns the most frequent modification time: it becomes the epoch, which compact inodes
@@ -326,6 +406,18 @@ func (w *Writer) commonTime(inodes []*tree.Node) (sec int64, nsec uint32) {
 		}
 	}
 	return best.sec, best.nsec
+}
+
+// firstTime returns the first time of all, at most 68 years before the most frequent one: from there on compact
+// inodes have the other ones.
+func (w *Writer) firstTime(inodes []*tree.Node, common int64) int64 {
+	first := common
+	for _, n := range inodes {
+		if sec, _ := w.time(n); sec < first && uint64(common)-uint64(sec) <= math.MaxInt32 {
+			first = sec
+		}
+	}
+	return first
 }
 
 // time returns the modification time to store for n.

@@ -39,6 +39,7 @@ type Writer struct {
 	header int64 // length of what is before the data
 
 	comp     *compressor // nil: nothing is compressed
+	outer    memory      // inodes before the data
 	use      *baseUse    // nil: all data is in the image
 	bases    *based      // nil: no blocks are looked for in bases
 	prints   fingerprinter
@@ -166,10 +167,12 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if err := w.adopt(t, t.Root, ""); err != nil {
 		return Summary{}, err
 	}
-	if w.comp != nil {
-		if err := w.comp.finish(); err != nil {
+	if w.comp.packsDirectories() {
+		if err := w.comp.drain(); err != nil {
 			return Summary{}, err
 		}
+	} else if err := w.comp.finish(); err != nil {
+		return Summary{}, err
 	}
 	if w.data != w.meta {
 		w.slots[0].blocks = w.data.pos() >> w.bits
@@ -178,13 +181,12 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		}
 	}
 	if w.use != nil {
-		w.slots = w.use.devices()
+		w.slots = w.use.devices(w.comp.packsDirectories())
 	}
 	if err := w.checkKept(); err != nil {
 		return Summary{}, err
 	}
-	base := w.meta.pos()
-	p, err := w.plan(t, base)
+	p, err := w.plan(t)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -192,6 +194,7 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 	if err := w.emit(p); err != nil {
 		return Summary{}, err
 	}
+	w.end = p.end // a metabox ends the image later than was planned
 	if err := w.meta.sync(); err != nil {
 		return Summary{}, err
 	}
@@ -203,8 +206,8 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, err
 	}
 	sum := Summary{
-		Size: p.end, Data: base - w.begin, Metadata: p.end - base, Saved: w.saved, Referred: w.referred, UUID: uuid,
-		Inodes: int64(len(p.inodes)), Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
+		Size: p.end, Data: p.base - w.begin, Metadata: p.end - p.base, Saved: w.saved, Referred: w.referred, UUID: uuid,
+		Inodes: p.inos, Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
 		sum.DataDeviceSize = w.data.pos()
@@ -219,6 +222,32 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		w.o.Observe(w.progress)
 	}
 	return sum, nil
+}
+
+// plan computes all addresses behind the data. Directories that are to be packed are: they are the last contents of
+// the packed inode.
+func (w *Writer) plan(t *tree.Tree) (*plan, error) {
+	bound := w.meta.pos()
+	if w.comp.packsDirectories() {
+		bound += 2 * w.comp.packed.place.size // pclusters are not longer, padding included
+	}
+	p, err := w.planInodes(t, bound)
+	if err != nil {
+		return nil, err
+	}
+	if w.comp.packsDirectories() {
+		w.packDirectories(p.plan)
+		if err := w.comp.finish(); err != nil {
+			return nil, err
+		}
+		if w.use != nil {
+			w.slots = w.use.devices(false)
+		}
+	}
+	if !p.boxed || p.dirs+p.late > 0 {
+		w.meta.align(w.bs)
+	}
+	return p.plan, p.settle(w.meta.pos())
 }
 
 // adopt copies contents that are not in this image yet, in the order in which a source would stream them.
@@ -303,9 +332,9 @@ func (w *Writer) Close() error {
 // encodeHeader returns what is before the data but for the superblock: device table and long prefixes,
 // from byte 0.
 func (w *Writer) encodeHeader() []byte {
-	b := make([]byte, disk.SuperOffset+disk.SuperSize)
+	b := make([]byte, disk.SuperOffset+w.superSize())
 	b = append(b, w.comprConfigs()...)
-	if len(w.slots) > 0 {
+	if len(w.slots)+len(w.prefixes()) > 0 {
 		b = append(b, make([]byte, disk.Align(int64(len(b)), disk.DeviceSize)-int64(len(b)))...)
 		for i := range w.slots {
 			b = append(b, make([]byte, disk.DeviceSize)...)
@@ -346,6 +375,7 @@ func (s *deviceSlot) encode(b *[disk.DeviceSize]byte, uniaddr int64) {
 func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 	b := w.encodeHeader()
 	b = append(b, make([]byte, w.header-int64(len(b)))...)
+	copy(b[w.outer.off:], w.outer.b)
 	s := w.super(p)
 	if s.UUID == [16]byte{} && !w.o.NoUUID {
 		var err error
@@ -354,6 +384,9 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 		}
 	}
 	s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
+	if s.ExtSlots > 0 {
+		s.EncodeExt((*[disk.SuperSlotSize]byte)(b[disk.SuperOffset+disk.SuperSize:]))
+	}
 	if !w.o.NoChecksum {
 		off, n := disk.ChecksumRange(w.bits)
 		covered := b[off:]
@@ -370,7 +403,7 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 // super computes the superblock without UUID default and checksum.
 func (w *Writer) super(p *plan) disk.Superblock {
 	s := disk.Superblock{
-		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(len(p.inodes)),
+		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(p.inos),
 		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
 		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.root),
 	}
@@ -389,11 +422,18 @@ func (w *Writer) super(p *plan) disk.Superblock {
 		s.Incompat |= disk.Has48Bit
 		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.root
 	}
+	if p.boxed {
+		s.Incompat |= disk.HasMetabox
+		s.ExtSlots, s.MetaboxNID = 1, p.boxNID
+		if len(p.x.order) > 0 {
+			s.Compat |= disk.HasSharedEAInMB
+		}
+	}
 	if n := len(p.x.prefixes); n > 0 {
 		s.Incompat |= disk.HasXattrPrefixes
 		s.XattrPrefixCount = uint8(n)
 		s.XattrPrefixStart = uint32(w.devicesEnd() / 4)
-		if p.packed || w.o.Fingerprints { // else they would be in it
+		if p.packed || p.boxed || w.o.Fingerprints { // else they would be in it
 			s.Compat |= disk.HasPlainXattrPfx
 		}
 		if w.o.Fingerprints {
@@ -413,9 +453,17 @@ func (w *Writer) super(p *plan) disk.Superblock {
 	return s
 }
 
+// superSize is the length of the superblock: with an extension slot if it has to say where the metabox is.
+func (w *Writer) superSize() int64 {
+	if c := w.o.Compression; c != nil && c.Metabox != nil {
+		return disk.SuperSize + disk.SuperSlotSize
+	}
+	return disk.SuperSize
+}
+
 // devicesStart returns the offset of the device table.
 func (w *Writer) devicesStart() int64 {
-	return disk.Align(disk.SuperOffset+disk.SuperSize+int64(len(w.comprConfigs())), disk.DeviceSize)
+	return disk.Align(disk.SuperOffset+w.superSize()+int64(len(w.comprConfigs())), disk.DeviceSize)
 }
 
 // devicesEnd returns the offset behind the device table, where the long prefixes begin.

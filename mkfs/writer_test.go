@@ -181,6 +181,13 @@ func TestValidateReportsWhatCannotBeCompressed(t *testing.T) {
 		{Options{Compression: &Compression{Method: Method{Algorithm: LZ4}, Others: []Method{{Algorithm: LZ4HC}}}}, "lz4: twice"},
 		{Options{Compression: &Compression{Rules: []Rule{{Match: func(string) bool { return true }, Method: 1}}}}, "no method 1"},
 		{Options{Compression: &Compression{MaxExtent: 100}}, "extent limit 100"},
+		{Options{Compression: &Compression{Metabox: &Metabox{Method: &Method{Algorithm: LZ4HC}}, Directories: true}}, ""},
+		{Options{Inodes: InodeCompact, Compression: &Compression{Metabox: &Metabox{}}}, ""},
+		{Options{Compression: &Compression{Metabox: &Metabox{PclusterSize: 2 << 20}}}, "metabox pcluster size 2097152"},
+		{Options{Compression: &Compression{Metabox: &Metabox{Method: &Method{Algorithm: LZMA, Level: 200}}}}, "metabox: lzma level 200"},
+		{Options{Compression: &Compression{
+			Method: Method{Algorithm: ZSTD}, Metabox: &Metabox{Method: &Method{Algorithm: ZSTD, DictSize: 1 << 16}},
+		}}, "metabox: dictionary of 65536 bytes"},
 	} {
 		err := c.o.Validate()
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

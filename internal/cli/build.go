@@ -145,6 +145,11 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 		return usagef("--diff-id: %q: not sha256: and 64 hexadecimal digits", j.diffID)
 	}
 	o := j.options.Mkfs
+	if len(j.bases) > 0 {
+		if err := flags.compress.onBases(o.Compression); err != nil {
+			return err
+		}
+	}
 	if j.blob != "" {
 		o.DataDevice = nowhere{}
 	}

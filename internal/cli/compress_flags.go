@@ -16,6 +16,7 @@ import (
 // compressFlags are the flags of lamina build that say how data is compressed.
 type compressFlags struct {
 	preset, algorithms, pcluster, tails, index, hints string
+	metadata, metadataPcluster                        string
 	workers                                           int
 }
 
@@ -25,6 +26,9 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.pcluster, "pcluster", "C", "0", "largest compressed extent, a block to 1M (0: that of the preset, else a block)")
 	fs.StringVar(&f.tails, "tails", "", "ends of compressed files: blocks, inline, fragments, all-fragments")
 	fs.StringVar(&f.index, "index", "", "index of compressed files: auto, full, extents (Linux 6.15)")
+	fs.StringVar(&f.metadata, "compress-metadata", "", "compress inodes (Linux 6.17) and directories: all, with =ALG[,LEVEL] by another algorithm; =directories: only these; =no: as they are")
+	fs.Lookup("compress-metadata").NoOptDefVal = "all"
+	fs.StringVar(&f.metadataPcluster, "metadata-pcluster", "0", "largest compressed extent of inodes (0: that of the preset, else 16K)")
 	fs.StringVar(&f.hints, "compress-hints", "", "file with methods for files, as mkfs.erofs takes it")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that compress (0: one for each processor); the image does not depend on it")
 }
@@ -33,8 +37,9 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 var presets = map[string]mkfs.Compression{
 	"fast":     {Method: mkfs.Method{Algorithm: mkfs.LZ4}, PclusterSize: 16 << 10, Tails: mkfs.TailInline},
 	"balanced": {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 4}, PclusterSize: 64 << 10, Tails: mkfs.TailFragments},
-	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments},
-	"max":      {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 9}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments},
+	"small":    {Method: mkfs.Method{Algorithm: mkfs.ZSTD, Level: 15}, PclusterSize: 128 << 10, Tails: mkfs.TailFragments, Directories: true},
+	"max": {Method: mkfs.Method{Algorithm: mkfs.LZMA, Level: 109}, PclusterSize: 1 << 20, Tails: mkfs.TailAllFragments,
+		Index: mkfs.IndexExtents, Directories: true, Metabox: &mkfs.Metabox{PclusterSize: 32 << 10}},
 }
 
 var (
@@ -51,7 +56,12 @@ func (f *compressFlags) set(m *mkfs.Options) (err error) {
 		if err := choose("preset", f.preset, &c, presets); err != nil {
 			return err
 		}
+	case f.algorithms == "" && f.metadata != "" && f.metadata != "no":
+		return f.setMetadataOnly(m)
 	case f.algorithms == "":
+		if f.metadataPcluster != "0" {
+			return usagef("--metadata-pcluster needs --compress-metadata or --preset")
+		}
 		if f.pcluster != "0" || f.tails+f.index+f.hints != "" {
 			return usagef("--pcluster, --tails, --index and --compress-hints need --compress or --preset")
 		}
@@ -77,6 +87,9 @@ func (f *compressFlags) set(m *mkfs.Options) (err error) {
 	}
 	if f.hints != "" && err == nil {
 		c.Rules, err = readHints(f.hints, len(c.Others))
+	}
+	if err == nil {
+		err = f.setMetadata(&c)
 	}
 	c.Workers = f.workers
 	m.Compression = &c

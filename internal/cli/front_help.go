@@ -10,6 +10,8 @@ This is lamina; it understands these options of erofs-utils:
  -b#                   set block size to #
  -C#                   set the largest compressed extent in bytes (a block to 1M)
  -d<0-9>               set output verbosity; 0=quiet
+ -m#[:X]               compress inodes with what belongs to them in extents of # bytes (Linux 6.17), by the
+                       algorithm X or that of -z
  -x#                   share xattrs that more than # inodes have (< 0, drop xattrs)
  -zX[,level=Y]         compress: X=lz4, lz4hc, lzma, deflate, zstd, also X,Y; [,dictsize=N]; more algorithms
                        for --compress-hints behind colons
@@ -43,6 +45,7 @@ This is lamina; it understands these options of erofs-utils:
  --incremental[=X]     lay the sources over the image FILE: its blocks stay where they are, FILE is
                        replaced when all is written; X as for --clean
  --ovlfs-strip=<0,1>   strip overlayfs metadata in the target image (e.g. whiteouts)
+ --MZ[=<0|[id]>]       accepted; metadata always lies in a zone of its own, behind the data
  --quiet               quiet execution
  --sort=<path,none>    accepted; data is always in the order of the archive
  --tar=X               generate a full or index-only image from a tarball source (X = f|i)
@@ -50,6 +53,8 @@ This is lamina; it understands these options of erofs-utils:
  --vmdk-desc=X         write a VMDK descriptor of FILE with the images that it refers to behind it
  --workers=#           how many threads compress; the output does not depend on it
  --xattr-prefix=X      X=extra xattr name prefix
+ --zD[=<0|1>]          compress directories: 0=no, 1=yes (default: yes; the original up to 1.9.4 takes
+                       0 for yes and 1 for no, against what it says)
 `
 
 const dumpHelp = `Usage: dump.erofs [OPTIONS] IMAGE

@@ -312,8 +312,7 @@ func (f *mkfsFront) options() []option {
 	opts = append(opts, f.sourceOptions()...)
 	opts = append(opts, f.ownerOptions()...)
 	opts = append(opts, f.compress.options()...)
-	opts = append(opts, refuse(needArg, "m")...)
-	opts = append(opts, refuse(mayArg, "MZ", "zD", "random-pclusterblks", "random-algorithms")...)
+	opts = append(opts, refuse(mayArg, "random-pclusterblks", "random-algorithms")...)
 	return append(opts, refusedWhy()...)
 }
 

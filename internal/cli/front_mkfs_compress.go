@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/laminafs/lamina/mkfs"
+import (
+	"slices"
+
+	"github.com/laminafs/lamina/mkfs"
+)
 
 // mkfsCompress are the options of mkfs.erofs about compression.
 type mkfsCompress struct {
@@ -33,6 +37,16 @@ func (f *mkfsCompress) options() []option {
 		}},
 		{long: "max-extent-bytes", arg: needArg, set: size(&f.c.MaxExtent)},
 		{long: "compress-hints", arg: needArg, set: text(&f.hints)},
+		{short: 'm', arg: needArg, set: func(v string) (err error) {
+			f.c.Metabox, err = parseMetabox(v)
+			return err
+		}},
+		{long: "zD", arg: mayArg, set: func(v string) error {
+			f.c.Directories = v != "0"
+			return among(v, "", "0", "1")
+		}},
+		// inodes and directories are in a zone of their own behind the data in any case
+		{long: "MZ", arg: mayArg, set: func(v string) error { return among(v, "", "0", "i", "d", "id", "di") }},
 		{long: "workers", arg: needArg, set: size(&f.c.Workers)},
 	}
 }
@@ -63,13 +77,34 @@ func (f *mkfsCompress) extended(name, value string) (known bool, err error) {
 	return true, nil
 }
 
+// setMetadata is what a command line without -z says: data stays as it is.
+func (f *mkfsCompress) setMetadata(m *mkfs.Options) error {
+	switch {
+	case f.inline || f.fragments || f.allFrags:
+		return usagef("-Eztailpacking, -Efragments, -Eall-fragments need -z")
+	case f.c.Metabox == nil && !f.c.Directories:
+		return nil
+	case f.c.Metabox == nil || f.c.Metabox.Method == nil:
+		return usagef("-m and --zD need -z, or -m#:X")
+	}
+	f.c.Method, f.c.Metabox.Method = *f.c.Metabox.Method, nil
+	f.c.PackedPclusterSize, f.c.Rules = f.c.Metabox.PclusterSize, plainData
+	m.Compression = &f.c
+	return nil
+}
+
+// among refuses a value that is none of a list.
+func among(v string, list ...string) error {
+	if !slices.Contains(list, v) {
+		return errNotOurs
+	}
+	return nil
+}
+
 // set fills in the compression if there is one.
 func (f *mkfsCompress) set(m *mkfs.Options) (err error) {
 	if !f.used {
-		if f.inline || f.fragments || f.allFrags {
-			return usagef("-Eztailpacking, -Efragments, -Eall-fragments need -z")
-		}
-		return nil
+		return f.setMetadata(m)
 	}
 	switch {
 	case f.allFrags:

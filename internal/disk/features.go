@@ -51,7 +51,7 @@ var features = []Feature{
 	{HasChecksum, 0, "sb_csum", "5.5", "the superblock has a checksum", true, true},
 	{HasMtime, 0, "mtime", "5.18", "times are modification times", true, true},
 	{HasXattrFilter, 0, "xattr_filter", "6.6", "a filter of xattr names in inodes", true, true},
-	{HasSharedEAInMB, 0, "shared_ea_in_metabox", "6.17", "shared xattrs lie in the metabox", true, false},
+	{HasSharedEAInMB, 0, "shared_ea_in_metabox", "6.17", "shared xattrs lie in the metabox", true, true},
 	{HasPlainXattrPfx, 0, "plain_xattr_pfx", "6.17", "long xattr prefixes lie in the image", true, true},
 	{HasIshareXattrs, 0, "ishare_xattrs", "7.0", "fingerprints for sharing the page cache", true, true},
 
@@ -66,7 +66,7 @@ var features = []Feature{
 	{0, HasFragments, "dedupe", "6.1", "compressed extents shared by files", true, true},
 	{0, HasXattrPrefixes, "xattr_prefixes", "6.4", "long xattr prefixes", true, true},
 	{0, Has48Bit, "48bit", "6.15", "48-bit block addresses", true, true},
-	{0, HasMetabox, "metabox", "6.17", "compressed metadata", true, false},
+	{0, HasMetabox, "metabox", "6.17", "compressed metadata", true, true},
 }
 
 // AllFeatures returns the table of features: compatible ones first, each kind by ascending bit.

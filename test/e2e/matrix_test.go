@@ -39,7 +39,7 @@ var featureSets = map[string]string{
 	"legacy":        "-Elegacy-compress",
 	"hints":         "", // two algorithms, see arguments
 	"metabox":       "-m4096",
-	"zones":         "--MZ -E48bit,fragments --zD=0", // directories compressed (=0 means that), metadata apart
+	"zones":         "--MZ -E48bit,fragments --zD", // directories compressed, metadata apart
 	"512":           "-b512",
 }
 

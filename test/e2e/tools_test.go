@@ -10,6 +10,7 @@ import (
 
 	"github.com/laminafs/lamina/erofs"
 	"github.com/laminafs/lamina/fsck"
+	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/internal/oracle"
 )
 
@@ -91,6 +92,9 @@ func facts(t testing.TB, image string) {
 	inodes := len(tr.Inodes())
 	if sb.PackedNID != 0 {
 		inodes++ // the packed inode has no name
+	}
+	if sb.Incompat&disk.HasMetabox != 0 {
+		inodes++ // nor has the metabox
 	}
 	for k, want := range map[string]string{
 		"Filesystem magic number": "0xE0F5E1E2",
