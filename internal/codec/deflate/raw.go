@@ -101,7 +101,10 @@ func (z *Reader) symbol(table []uint32, tableBits uint) (e uint32, n int, err er
 		return 0, 0, err
 	}
 	e = table[z.bits&(1<<tableBits-1)]
-	if e&(isSpecial|noTable) == isSpecial && z.count > tableBits {
+	if e&(isSpecial|noTable) == isSpecial { // of more bits than tableBits
+		if z.count <= tableBits {
+			return 0, 0, io.ErrUnexpectedEOF
+		}
 		z.take(tableBits)
 		e = table[sub(e, z.bits)]
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"io"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -72,6 +73,21 @@ func TestDecodeOfEveryTruncation(t *testing.T) {
 			if err := Decode(make([]byte, len(data)), in[:n:n]); err != io.ErrUnexpectedEOF {
 				t.Fatalf("cut at %d of %d: %v", n, len(in), err)
 			}
+		}
+	}
+}
+
+// What is cut is too short, wherever it is cut: also within a code that is longer than the table.
+func TestDecodeOfCutDataIsUnexpectedEOF(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	data := make([]byte, 6000)
+	for i := range data {
+		data[i] = byte(r.IntN(1 << r.IntN(9))) // some bytes are rare: their codes are long
+	}
+	in, got := rawStream(t, 9, data), make([]byte, len(data))
+	for n := range len(in) - 1 {
+		if err := Decode(got, in[:n]); err != io.ErrUnexpectedEOF && (err != nil || n < len(in)-16) { // the end of the block is not asked for
+			t.Fatalf("%d bytes of %d: %v", n, len(in), err)
 		}
 	}
 }
