@@ -75,6 +75,9 @@ func (e *env) make(f *mkfsFront) (r buildResult, err error) {
 	if err := apart([]string{f.job.output, f.job.blob, f.job.tarOut, f.vmdk}, f.sources); err != nil {
 		return r, err
 	}
+	if err := f.checkVMDKNames(); err != nil {
+		return r, err
+	}
 	switch {
 	case f.job.blob != "" && (f.incremental || f.merges()):
 		return r, usagef("--blobdev goes with one directory or tar as source")

@@ -41,6 +41,8 @@ func (f *mkfsFront) contents() error {
 		return usagef("--ungzip=%s needs --tar", f.job.tarOut)
 	case f.content != contentReserve:
 		return nil
+	case o.Mkfs.Dedupe || o.Mkfs.ChunkSize != 0 || f.compress.used:
+		return usagef("--clean=rvsp and --incremental=rvsp: reserved blocks are of one file each and hold its bytes as they are: not with -Ededupe, --chunksize or -z")
 	}
 	o.Mkfs.Inline = mkfs.InlineNone
 	o.Spool = func(s tree.Spool) tree.Spool { return reserver{s} }

@@ -107,5 +107,5 @@ func (f *mkfsFront) devices(images []*imageFile) error {
 	if err := o.Validate(); err != nil {
 		return joinUsage(fmt.Errorf("an index of images: %w", err))
 	}
-	return nil
+	return f.checkVMDKDevices()
 }

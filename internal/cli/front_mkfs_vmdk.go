@@ -9,6 +9,27 @@ import (
 // vmdkSectors is how many sectors of 512 bytes an extent of a VMDK may have.
 const vmdkSectors = 2 << 30 / 512
 
+// checkVMDKNames tells before anything is made whether a descriptor can name all files.
+func (f *mkfsFront) checkVMDKNames() error {
+	for _, name := range append([]string{f.job.output}, f.sources...) {
+		if f.vmdk != "" && strings.ContainsAny(name, "\"\r\n") {
+			return usagef("--vmdk-desc: %q: a name with a quote or a line break cannot be in one", name)
+		}
+	}
+	return nil
+}
+
+// checkVMDKDevices tells before anything is written whether the devices of an index can follow each other on a disk.
+func (f *mkfsFront) checkVMDKDevices() error {
+	o := &f.job.options.Mkfs
+	for i, d := range o.Devices {
+		if f.vmdk != "" && d.Size%int64(o.BlockSize) != 0 {
+			return fmt.Errorf("%s: %d bytes: no multiple of the block size (%d), which a disk of several files needs", f.sources[i], d.Size, o.BlockSize)
+		}
+	}
+	return nil
+}
+
 // writeVMDK writes a descriptor of one disk that is the image with its sources behind it, if it refers to them: what a
 // virtual machine mounts without devices, by the unified address space. r is what was made.
 func (e *env) writeVMDK(f *mkfsFront, r *buildResult) error {
@@ -24,13 +45,7 @@ func (e *env) writeVMDK(f *mkfsFront, r *buildResult) error {
 	}
 	add(f.job.output, r.Size)
 	for i, d := range o.Devices {
-		if rest := d.Size % int64(o.BlockSize); rest != 0 {
-			return fmt.Errorf("%s: %d bytes: no multiple of the block size (%d), which a disk of several files needs", f.sources[i], d.Size, o.BlockSize)
-		}
 		add(f.sources[i], d.Size)
-	}
-	if names := extents.String(); strings.Count(names, `"`) != 2*strings.Count(names, "\n") {
-		return usagef("--vmdk-desc: a name with a quote or a line break cannot be in one")
 	}
 	out, err := e.create(f.vmdk)
 	if err != nil {
