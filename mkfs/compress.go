@@ -159,7 +159,7 @@ func (k *compressor) piece(pt part, piece compress.Piece, n int, r io.Reader) (*
 	k.w.copied += int64(n)
 	b.job.Pieces = append(b.job.Pieces, piece)
 	b.parts = append(b.parts, pt)
-	if len(b.src) >= batchSize {
+	if len(b.src) >= batchSize || len(b.parts) >= batchSize/int(k.w.bs) { // each part becomes a block at least
 		err = k.send()
 	}
 	return nil, err
