@@ -38,7 +38,12 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return path, cmd.Run()
 })
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == launch {
+		os.Exit(launched(os.Args[2:]))
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	var err error

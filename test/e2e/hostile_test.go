@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +45,7 @@ func survives(t *testing.T, what, verb, image string) {
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	err := cmd.Run()
+	rss, err := measured(t, cmd)
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -58,7 +57,7 @@ func survives(t *testing.T, what, verb, image string) {
 	case exit != nil && stderr.Len() == 0 && !strings.Contains(verb, "check") && !strings.Contains(verb, "erofs"):
 		t.Errorf("%s: %s: %v, and no word why", what, verb, err)
 	}
-	if rss := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10; rss > hostileMemory {
+	if rss > hostileMemory {
 		t.Errorf("%s: %s: %d MiB resident, bound %d", what, verb, rss>>20, hostileMemory>>20)
 	}
 	if err := os.RemoveAll(filepath.Dir(dir)); err != nil { // outputs add up
