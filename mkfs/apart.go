@@ -160,7 +160,7 @@ func (k *compressor) packedClashes(m *mapped, base int64) (n int) {
 // packedApart returns the edges of the own part of the packed inode.
 func (k *compressor) packedApart(m *mapped, base int64) *apart {
 	a, at := newApart(k.w.bits), int64(0)
-	for run := range runsOf(m.log, base, compress.MaxPcluster, nil) {
+	for run := range runsOf(m.log, base, compress.MaxDense, nil) {
 		if at > m.logical-apartFar {
 			a.add(at, &run)
 		}

@@ -284,7 +284,10 @@ func (k *compressor) algorithm(method int) disk.Algorithm {
 // add adds the next run of a file.
 func (k *compressor) add(m *mapped, r compress.Run) {
 	elsewhere := r.Device != m.dev || r.Pos != m.end
-	records := (r.PLen-1)/compress.MaxPcluster + 1
+	records := int64(1) // a compressed one of a base may be longer, if it begins at a block
+	if r.Stored {
+		records = (r.PLen-1)/compress.MaxDense + 1
+	}
 	m.logged += records
 	switch {
 	case k.c.Index == IndexExtents:
@@ -344,7 +347,7 @@ func (k *compressor) appendIndex(b []byte, p *place, f compress.Form) ([]byte, e
 	}
 	bs := k.w.bs
 	if f == compress.FormExtents {
-		bs = compress.MaxPcluster
+		bs = compress.MaxDense
 	} else if m.based && k.w.uniaddr(len(k.w.slots)) > math.MaxUint32 {
 		return b, errors.New("mkfs: pclusters of a base: their addresses have more than 32 bits of blocks")
 	}

@@ -219,7 +219,7 @@ func (c *cutter) store(n int) {
 	bs := c.block()
 	if c.Dense {
 		c.out = append(c.out, c.src[:n]...)
-		if l := len(c.extents) - 1; l >= c.first && c.extents[l].Stored && c.extents[l].Len+n <= MaxPcluster {
+		if l := len(c.extents) - 1; l >= c.first && c.extents[l].Stored && c.extents[l].Len+n <= MaxDense {
 			c.extents[l].Len += n
 			c.extents[l].PLen += n
 		} else {

@@ -18,6 +18,10 @@ const (
 	MaxExtent   = 12 << 20
 )
 
+// MaxDense bounds an encoded pcluster that begins at any byte: it touches one page more than it fills, and Linux 6.18 reads
+// none that touches more pages than MaxPcluster has (EFAULT). Pages have up to 64 KiB.
+const MaxDense = MaxPcluster - 64<<10
+
 // Algorithm is an encoder; two of them write LZ4 data.
 type Algorithm uint8
 

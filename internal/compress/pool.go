@@ -79,6 +79,9 @@ func (p *Pool) run() {
 					break
 				}
 			}
+			if p.layout.Dense {
+				piece.Pcluster = min(piece.Pcluster, MaxDense)
+			}
 			if len(cut.scratch) < piece.Pcluster {
 				cut.scratch = make([]byte, piece.Pcluster)
 			}
