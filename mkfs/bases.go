@@ -103,7 +103,7 @@ func (b *Bases) validate(o *Options, bad func(string, ...any)) {
 	case c != nil && b.files == nil:
 		bad("bases of which the blocks are known are for images without compression")
 	case c != nil && b.files.dense && c.Index != IndexExtents:
-		bad("a base has pclusters at any byte, to which an index of encoded extents refers only")
+		bad("a base has pclusters at any byte (--index extents): the image needs such an index, too")
 	}
 }
 

@@ -74,6 +74,9 @@ func (e *env) openBases(j *buildJob) (b *baseFiles, err error) {
 		}
 	}
 	j.options.Mkfs.Bases = b.known
+	if err := joinUsage(j.options.Mkfs.Validate()); err != nil {
+		return b, fmt.Errorf("--base: %w", err)
+	}
 	return b, apart([]string{j.output, j.blob, j.tarOut}, b.paths)
 }
 
@@ -81,6 +84,10 @@ func (b *baseFiles) add(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		_ = f.Close() // only read
+		return usagef("--base: %s: is a directory, not an image", path)
 	}
 	b.open, b.paths = append(b.open, f), append(b.paths, path)
 	return nil

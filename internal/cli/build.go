@@ -137,6 +137,8 @@ func (j *buildJob) complete(flags *imageFlags, asJSON bool) (err error) {
 		return errNoOutput
 	case asJSON && isStdout(j.output):
 		return usagef("--json: the image itself goes to stdout")
+	case j.index && j.options.Mkfs.Compression != nil:
+		return usagef("--tar-index: the data stays in the tar: --compress, --preset and --compress-metadata do not go with it")
 	case !j.index && (j.single || j.tarOut != ""):
 		return usagef("--single-file and --tar-out need --tar-index")
 	case j.single && j.tarOut != "":

@@ -23,6 +23,9 @@ func newCat(e *env) *cobra.Command {
 				return err
 			}
 			defer im.close()
+			if err := im.devicesFit(); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
 			for _, p := range args[1:] {
 				i, err := im.inodeAt(p, true)
 				if err == nil {

@@ -26,7 +26,7 @@ func (f *compressFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.pcluster, "pcluster", "C", "0", "largest compressed extent, a block to 1M (0: that of the preset, else a block)")
 	fs.StringVar(&f.tails, "tails", "", "ends of compressed files: blocks, inline, fragments, all-fragments")
 	fs.StringVar(&f.index, "index", "", "index of compressed files: auto, full, extents (Linux 6.15)")
-	fs.StringVar(&f.metadata, "compress-metadata", "", "compress inodes (Linux 6.17) and directories: all, with =ALG[,LEVEL] by another algorithm; =directories: only these; =no: as they are")
+	fs.StringVar(&f.metadata, "compress-metadata", "", "compress inodes (Linux 6.17) and directories: all, with =ALG[,LEVEL] by another algorithm; =directories: only these, also with --base; =no: as they are")
 	fs.Lookup("compress-metadata").NoOptDefVal = "all"
 	fs.StringVar(&f.metadataPcluster, "metadata-pcluster", "0", "largest compressed extent of inodes (0: that of the preset, else 16K)")
 	fs.StringVar(&f.hints, "compress-hints", "", "file with methods for files, as mkfs.erofs takes it")

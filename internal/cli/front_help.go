@@ -52,6 +52,7 @@ This is lamina; it understands these options of erofs-utils:
  --ungzip[=X]          accepted, gzip and zstd are recognized by themselves; write the raw tar to X
  --vmdk-desc=X         write a VMDK descriptor of FILE with the images that it refers to behind it
  --workers=#           how many threads compress; the output does not depend on it
+ --xattr-inode-digest  store the SHA-256 of each file, for Linux to share the page cache of equal ones
  --xattr-prefix=X      X=extra xattr name prefix
  --zD[=<0|1>]          compress directories: 0=no, 1=yes (default: yes; the original up to 1.9.4 takes
                        0 for yes and 1 for no, against what it says)

@@ -268,7 +268,9 @@ func (f *mkfsFront) options() []option {
 		{short: 'L', arg: needArg, set: text(&m.Label)},
 		{short: 'T', arg: needArg, set: func(v string) (err error) {
 			f.timeGiven = true
-			m.Timestamp, err = strconv.ParseInt(v, 0, 64)
+			if m.Timestamp, err = strconv.ParseInt(v, 0, 64); err != nil {
+				err = usagef("not a number of seconds")
+			}
 			return err
 		}},
 		{short: 'U', arg: needArg, set: func(v string) error { return setUUID(m, v) }},

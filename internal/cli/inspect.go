@@ -64,6 +64,9 @@ func superOf(s *super) superInfo {
 	info.Kernel = laterKernel(info.Kernel, featuresKernel(&s.Superblock))
 	if s.BlockBits < pageBits {
 		info.Kernel = laterKernel(info.Kernel, "6.4") // blocks smaller than a page
+		if s.Algorithms() != 0 {
+			info.Kernel = laterKernel(info.Kernel, "6.8") // of compressed data
+		}
 	}
 	for _, d := range s.devices {
 		info.Devices = append(info.Devices, deviceInfo{d.Tag, d.Blocks, d.UniAddr})

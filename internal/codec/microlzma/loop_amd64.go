@@ -4,7 +4,7 @@ package microlzma
 
 //lint:file-ignore U1000 loop_amd64.s uses the fields of spill
 
-// assembly is false for tests of the loop in Go.
+// assembly is false for tests of the loops in Go.
 var assembly = true
 
 // slack is what the loop in assembly may write behind where a symbol begins: the longest match, and what copying by 32

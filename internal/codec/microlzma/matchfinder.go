@@ -37,54 +37,57 @@ type matchFinder struct {
 	hash4   []uint32
 	shift4  uint
 	chain   []uint32 // by position, modulo its length: the position before with the same hash
-	tree    []branch // the same for trees
+	tree    []uint32 // the same for trees, see tree.go: two entries for a position
 	useTree bool
 	mask    int // length of chain or tree - 1
 
-	found []match // of the last find
+	matches [maxMatch]match // of the last find
+	count   int
 }
-
-// branch has the trees of positions, before this one, whose bytes are less and greater.
-type branch struct{ less, greater uint32 }
 
 // start prepares for another source.
 func (f *matchFinder) start(src []byte, dict int) {
-	used := uint32(len(f.src))
-	if f.base == 0 || uint64(f.base)+uint64(used)+uint64(len(src)) >= lastNumber {
-		f.base, used = 1, 0
-		clear(f.hash2[:])
-		clear(f.hash3[:])
-		clear(f.hash4)
-	}
-	f.base += used
-	f.src, f.next, f.found = src, 0, f.found[:0]
-
 	reach := bits.Len(uint(min(len(src), dict) - 1))
 	hash := min(max(reach-1, hash4Min), hash4Max)
 	f.shift4 = uint(32 - hash)
 	f.mask = 1<<reach - 1
 	f.maxDist = min(dict, f.mask)
+	f.number(len(src))
+	f.src, f.next, f.count = src, 0, 0
 	if len(f.hash4) < 1<<hash {
 		f.hash4 = make([]uint32, 1<<hash)
 	}
-	if f.useTree && len(f.tree) <= f.mask {
-		f.tree = make([]branch, f.mask+1)
+	if f.useTree && len(f.tree) < 2*(f.mask+1) {
+		f.tree = make([]uint32, 2*(f.mask+1))
 	}
 	if !f.useTree && len(f.chain) <= f.mask {
 		f.chain = make([]uint32, f.mask+1)
 	}
 }
 
+// number sets base to a multiple of the length of chain or tree, which is the least one above the numbers that were used.
+func (f *matchFinder) number(n int) {
+	size := uint64(f.mask) + 1
+	base := (uint64(f.base) + uint64(f.next) + size - 1) &^ (size - 1)
+	if f.base == 0 || base+uint64(n) >= lastNumber {
+		base = size
+		clear(f.hash2[:])
+		clear(f.hash3[:])
+		clear(f.hash4)
+	}
+	f.base = uint32(base)
+}
+
 // find puts positions up to at into the tables and returns the matches there, longer and farther ones last. They
 // are good until the next call.
 func (f *matchFinder) find(at int) []match {
 	if f.next > at {
-		return f.found
+		return f.matches[:f.count]
 	}
 	for f.next < at {
 		f.skip()
 	}
-	f.found = f.found[:0]
+	f.count = 0
 	i := f.next
 	f.next++
 	if len(f.src)-i < hashBytes {
@@ -99,11 +102,11 @@ func (f *matchFinder) find(at int) []match {
 	} else {
 		f.searchChain(i, limit, max(best, 3), head)
 	}
-	if n := len(f.found); n > 0 && f.found[n-1].length == uint32(f.nice) {
-		m := &f.found[n-1]
+	if n := f.count; n > 0 && f.matches[n-1].length == uint32(f.nice) {
+		m := &f.matches[n-1]
 		m.length = uint32(common(f.src, i-int(m.dist)-1, i, f.nice, min(maxMatch, len(f.src)-i)))
 	}
-	return f.found
+	return f.matches[:f.count]
 }
 
 // skip is find for nobody.
@@ -139,12 +142,12 @@ func (f *matchFinder) heads(i, limit int) (head uint32, best int) {
 	reach := uint32(min(i, f.maxDist))
 	if d2 <= reach && binary.LittleEndian.Uint16(f.src[i-int(d2):]) == uint16(v) {
 		best = common(f.src, i-int(d2), i, 2, limit)
-		f.found = append(f.found, match{uint32(best), d2 - 1})
+		f.add(best, d2)
 	}
 	if d3 != d2 && d3 <= reach && best < limit && (binary.LittleEndian.Uint32(f.src[i-int(d3):])^v)<<8 == 0 {
 		if n := common(f.src, i-int(d3), i, 3, limit); n > best {
 			best = n
-			f.found = append(f.found, match{uint32(best), d3 - 1})
+			f.add(best, d3)
 		}
 	}
 	return head, best
@@ -157,6 +160,12 @@ func (f *matchFinder) insert(i, limit int, head uint32) {
 	} else {
 		f.chain[i&f.mask] = head
 	}
+}
+
+// add notes a match.
+func (f *matchFinder) add(length int, d uint32) {
+	f.matches[f.count] = match{uint32(length), d - 1}
+	f.count++
 }
 
 // searchChain looks for matches longer than best along the chain from head.
@@ -176,63 +185,12 @@ func (f *matchFinder) searchChain(i, limit, best int, head uint32) {
 		}
 		if n := common(src, at, i, 0, limit); n > best {
 			best = n
-			f.found = append(f.found, match{uint32(n), d - 1})
+			f.add(n, d)
 			if n == limit {
 				return
 			}
 		}
 	}
-}
-
-// searchTree looks for matches longer than best in the tree whose root is head, and makes the position its
-// new root.
-func (f *matchFinder) searchTree(i, limit, best int, head uint32) {
-	src, tree, mask, pos := f.src, f.tree[:f.mask+1], f.mask, f.base+uint32(i)
-	root := &tree[i&mask]
-	less, greater := &root.less, &root.greater // where the next position of either kind goes
-	var nLess, nGreater int                    // bytes that those have in common with this one
-	reach := uint32(min(i, f.maxDist))
-	for depth := f.depth; depth > 0; depth-- {
-		d := pos - head
-		if d > reach {
-			break
-		}
-		at := i - int(d)
-		node := &tree[at&mask]
-		n := min(nLess, nGreater)
-		if src[at+n] == src[i+n] {
-			n++
-			if d := diff8(src, at+n, i+n); d != 0 {
-				n = min(n+bits.TrailingZeros64(d)>>3, limit)
-			} else {
-				n = common(src, at, i, n, limit)
-			}
-			if n > best {
-				best = n
-				f.found = append(f.found, match{uint32(n), d - 1})
-			}
-			if n == limit {
-				*less, *greater = node.less, node.greater
-				return
-			}
-		}
-		if src[at+n] < src[i+n] {
-			*less, less, nLess = head, &node.greater, n
-			head = node.greater
-		} else {
-			*greater, greater, nGreater = head, &node.less, n
-			head = node.less
-		}
-	}
-	*less, *greater = 0, 0
-}
-
-// diff8 returns which bits of the 8 bytes at a and b differ; none, if there are no 8 bytes.
-func diff8(src []byte, a, b int) uint64 {
-	if len(src)-b < 8 {
-		return 0
-	}
-	return binary.LittleEndian.Uint64(src[a:]) ^ binary.LittleEndian.Uint64(src[b:])
 }
 
 // common returns how many bytes at a and b, a before b, are the same, up to limit; n of them are known to be.

@@ -82,6 +82,47 @@ func TestValueBeyondTheRange(t *testing.T) {
 	}
 }
 
+// fitTwice encodes with both searches, from memory that ends where nobody may read, and fails if they differ.
+func fitTwice(t testing.TB, e *Encoder, size int, src []byte) {
+	t.Helper()
+	_, ins := guarded()
+	in := ins[len(ins)-len(src):]
+	copy(in, src)
+	var want []byte
+	var all int
+	twin(func() { want, all = fit(t, e, size, in) })
+	if got, n := fit(t, e, size, in); n != all || !bytes.Equal(got, want) {
+		t.Fatalf("%d bytes of %d in %d; in Go: %d in %d", n, len(src), len(got), all, len(want))
+	}
+}
+
+func TestBothSearchesFindTheSame(t *testing.T) {
+	for _, level := range []int{4, 6, 106} {
+		e := encoder(t, Options{Level: level, Dict: 32 << 10})
+		for _, src := range samples(60000) {
+			for _, n := range []int{8, maxMatch + 9, 5000, len(src)} {
+				fitTwice(t, e, 20000, src[:n])
+			}
+		}
+	}
+}
+
+func FuzzSearches(f *testing.F) {
+	for _, src := range samples(3000) {
+		f.Add(src, uint32(1000), byte(6))
+	}
+	var encoders [4]*Encoder
+	for i, level := range []int{4, 5, 6, 109} {
+		encoders[i] = encoder(f, Options{Level: level, Dict: MinDict})
+	}
+	f.Fuzz(func(t *testing.T, src []byte, size uint32, effort byte) {
+		if len(src) > 1<<16 {
+			t.Skip()
+		}
+		fitTwice(t, encoders[effort%4], int(size%(1<<16)), src)
+	})
+}
+
 func FuzzTwins(f *testing.F) {
 	for _, src := range samples(3000) {
 		if stream, n := fit(f, encoder(f, Options{Level: 6}), 1000, src); n > 0 {
