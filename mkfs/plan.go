@@ -235,7 +235,10 @@ func (p *planner) inode(i int, n *tree.Node) error {
 }
 
 // locate gives an inode of size bytes its place. The last ones are an inline tail, which must lie in one block:
-// with the head bytes of inode and xattrs before it, which must not end at its end, if there are any.
+// with the head bytes of inode and xattrs before it, which must not end at its end, if there are any; else it is an
+// inline pcluster, which must not begin where the block does. Linux 6.18 cannot read one whose offset in its page is
+// the block size (z_erofs_fixup_insize is given no byte to look at), and no one knows the pages of who will read. In a
+// gap none does, as there its inode is before it in the block.
 func (p *planner) locate(it *item, size, tail, head int64) {
 	const slot = disk.SlotSize
 	if p.gaps != nil {
@@ -248,11 +251,11 @@ func (p *planner) locate(it *item, size, tail, head int64) {
 	start := p.pos
 	off := (start + size - tail) & (p.w.bs - 1)
 	switch {
-	case tail == 0 || off+tail <= p.w.bs && (off > 0 || head == 0):
+	case tail == 0 || off+tail <= p.w.bs && off > 0:
 	case head > 0:
 		p.pos = disk.Align(p.pos, p.w.bs)
 	default:
-		p.pos += disk.Align(p.w.bs-off, slot)
+		p.pos += disk.Align((p.w.bs-off)&(p.w.bs-1)+1, slot)
 	}
 	for p.gaps != nil && start < p.pos { // block by block
 		end := min(p.pos, start&^(p.w.bs-1)+p.w.bs)
