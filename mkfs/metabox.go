@@ -124,15 +124,19 @@ func (b *box) zero(n int64) {
 	}
 }
 
-// send hands a segment to the workers. The first error is kept, as with a file.
+// send hands a segment to the workers. The first error is kept, as with a file; what comes then is dropped, but counts.
 func (b *box) send() {
 	k, o := b.k, b.open
-	if b.open = nil; o == nil || b.err != nil {
+	if b.open = nil; o == nil {
 		return
 	}
 	pt := part{p: b.p, off: b.sent}
 	b.sent += int64(len(o.src))
 	pt.last = b.sent == b.p.size
+	if b.err != nil {
+		k.release(o)
+		return
+	}
 	o.job.Pieces = append(o.job.Pieces, compress.Piece{
 		Src: o.src, Method: int(b.p.comp.method), Pcluster: k.c.Metabox.pcluster(int(k.w.bs)),
 	})
@@ -142,6 +146,9 @@ func (b *box) send() {
 	}
 	k.start(o)
 }
+
+// failed returns the error of a segment once there is one, as that of an output.
+func (b *box) failed() error { return b.err }
 
 // close waits until all of it is written.
 func (b *box) close() error {
