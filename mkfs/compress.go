@@ -277,6 +277,16 @@ func (k *compressor) commitOldest() error {
 	return nil
 }
 
+// commitMore commits until no more batches wait than may.
+func (k *compressor) commitMore() error {
+	for len(k.waiting) > k.most {
+		if err := k.commitOldest(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // release takes back a batch that no worker has.
 func (k *compressor) release(b *batch) {
 	b.job.Reset()

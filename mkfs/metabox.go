@@ -169,7 +169,7 @@ func (p *place) node() *tree.Node {
 
 // packDirectories puts the directories that are planned there into the packed inode. Their bytes hold numbers of
 // inodes, so those are planned before; where they are is known only then.
-func (w *Writer) packDirectories(p *plan) {
+func (w *Writer) packDirectories(p *plan) error {
 	var buf []byte
 	for i := range p.items {
 		it := &p.items[i]
@@ -184,8 +184,12 @@ func (w *Writer) packDirectories(p *plan) {
 				buf = append(buf, make([]byte, w.bs-int64(len(buf)))...)
 			}
 			w.comp.pack(buf)
+			if err := w.comp.commitMore(); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // appendPackedIndex appends what leads to a directory in the packed inode.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/laminafs/lamina/tree"
@@ -37,5 +38,23 @@ func TestFullDiskEndsTheMetabox(t *testing.T) {
 	}
 	if w.progress.Inodes == w.progress.InodesAll {
 		t.Errorf("all %d inodes were written to a full disk", w.progress.Inodes)
+	}
+}
+
+// The workers get the segments of directories a few at a time, however many there are.
+func TestFewSegmentsOfDirectoriesWait(t *testing.T) {
+	tr := tree.New()
+	for i := range 60_000 {
+		tr.Root.Add(fmt.Sprintf("%06d%s", i, strings.Repeat("x", 220)), &tree.Node{Mode: tree.TypeSymlink | 0o777, Target: "t"})
+	}
+	w, err := New(&memFile{}, Options{Dedupe: true, Compression: &Compression{Workers: 1, Directories: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Finish(tr); err != nil {
+		t.Fatal(err)
+	}
+	if all := int(w.comp.packed.place.size) / w.comp.segment; all < 3*w.comp.most || len(w.comp.free) > w.comp.most+2 {
+		t.Errorf("%d segments, %d buffers for them; %d may wait", all, len(w.comp.free), w.comp.most)
 	}
 }

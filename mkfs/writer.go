@@ -236,7 +236,9 @@ func (w *Writer) plan(t *tree.Tree) (*plan, error) {
 		return nil, err
 	}
 	if w.comp.packsDirectories() {
-		w.packDirectories(p.plan)
+		if err := w.packDirectories(p.plan); err != nil {
+			return nil, err
+		}
 		if err := w.comp.finish(); err != nil {
 			return nil, err
 		}
