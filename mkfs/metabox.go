@@ -184,6 +184,9 @@ func (w *Writer) packDirectories(p *plan) error {
 				buf = append(buf, make([]byte, w.bs-int64(len(buf)))...)
 			}
 			w.comp.pack(buf)
+			if w.derivesUUID() {
+				w.ident.Write(buf)
+			}
 			if err := w.comp.commitMore(); err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/maphash"
 	"io"
 	"io/fs"
@@ -47,6 +48,7 @@ type Writer struct {
 	slab     []place
 	scratch  []byte // a block
 	hash     maphash.Hash
+	ident    hash.Hash // of metadata, for the UUID: at first what is not behind the data
 	files    map[dedupeKey][]*place
 	pieces   map[dedupeKey][]int64
 	saved    int64 // bytes not stored twice
@@ -116,6 +118,7 @@ func newWriter(f File, o Options) (*Writer, error) {
 	w.bits, _ = disk.Log2(o.blockSize())
 	w.scratch = make([]byte, w.bs)
 	w.hash.SetSeed(hashSeed)
+	w.ident = sha256.New()
 	w.tails.dir = o.TempDir
 	if o.Dedupe {
 		w.files, w.pieces = make(map[dedupeKey][]*place), make(map[dedupeKey][]int64)
@@ -379,7 +382,7 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 	b = append(b, make([]byte, w.header-int64(len(b)))...)
 	copy(b[w.outer.off:], w.outer.b)
 	s := w.super(p)
-	if s.UUID == [16]byte{} && !w.o.NoUUID {
+	if w.derivesUUID() {
 		var err error
 		if s.UUID, err = w.metadataUUID(p); err != nil {
 			return s.UUID, err
@@ -401,6 +404,9 @@ func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
 	_, err := w.f.WriteAt(b, 0)
 	return s.UUID, err
 }
+
+// derivesUUID tells whether the UUID comes from the metadata.
+func (w *Writer) derivesUUID() bool { return w.o.UUID == [16]byte{} && !w.o.NoUUID }
 
 // super computes the superblock without UUID default and checksum.
 func (w *Writer) super(p *plan) disk.Superblock {
@@ -473,13 +479,14 @@ func (w *Writer) devicesEnd() int64 {
 	return w.devicesStart() + int64(len(w.slots))*disk.DeviceSize
 }
 
-// metadataUUID derives a UUID (version 8, RFC 9562) from the metadata.
+// metadataUUID derives a UUID (version 8, RFC 9562) from the metadata: directories in the packed inode, inodes before
+// the data, and all that is behind it.
 func (w *Writer) metadataUUID(p *plan) (u [16]byte, err error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(w.f, p.base, p.end-p.base)); err != nil {
+	w.ident.Write(w.outer.b)
+	if _, err := io.Copy(w.ident, io.NewSectionReader(w.f, p.base, p.end-p.base)); err != nil {
 		return u, err
 	}
-	return UUIDFrom(h.Sum(nil)), nil
+	return UUIDFrom(w.ident.Sum(nil)), nil
 }
 
 // UUIDFrom makes a UUID of version 8 (RFC 9562) from the first 16 bytes of a digest.
