@@ -98,11 +98,7 @@ func (w *Writer) planInodes(t *tree.Tree, base int64) (_ *planner, err error) {
 	if !w.o.DropXattrs {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
-	p.epoch, p.nsec = w.commonTime(p.inodes)
-	if p.boxed {
-		p.epoch = w.firstTime(p.inodes, p.epoch)
-	}
-	if p.epoch, p.nsec, err = w.o.epoch(p.epoch, p.nsec); err != nil {
+	if p.epoch, p.nsec, err = w.epoch(p.inodes); err != nil {
 		return nil, err
 	}
 	p.address(base)
@@ -384,6 +380,23 @@ func (p *planner) extended(it *item, n *tree.Node) bool {
 		return true
 	}
 	return p.w.o.Inodes == InodeAuto && !p.hasCompactTime(p.w.time(n))
+}
+
+// epoch returns the time that inodes count from, of which the build time can be told.
+func (w *Writer) epoch(inodes []*tree.Node) (sec int64, nsec uint32, err error) {
+	sec, nsec = w.commonTime(inodes)
+	what := "the most frequent time"
+	if w.boxed() {
+		sec, what = w.firstTime(inodes, sec), "the earliest time that is stored"
+	}
+	switch build := w.o.BuildTime; {
+	case build == 0:
+	case build < sec:
+		return build, 0, nil
+	case uint64(build)-uint64(sec) > math.MaxUint32:
+		return 0, 0, fmt.Errorf("mkfs: build time %d: more than 32 bits of seconds behind %s, %d", build, what, sec)
+	}
+	return sec, nsec, nil
 }
 
 // commonTime returns the most frequent modification time: it becomes the epoch, which compact inodes
