@@ -273,11 +273,26 @@ func (k *compressor) commitOldest() error {
 			return err
 		}
 	}
+	k.release(b)
+	return nil
+}
+
+// commitMore commits until no more batches wait than may.
+func (k *compressor) commitMore() error {
+	for len(k.waiting) > k.most {
+		if err := k.commitOldest(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release takes back a batch that no worker has.
+func (k *compressor) release(b *batch) {
 	b.job.Reset()
 	clear(b.parts)
 	b.parts, b.src = b.parts[:0], b.src[:0]
 	k.free = append(k.free, b)
-	return nil
 }
 
 // flat tells whether the bytes of p are complete and stored as they are.

@@ -27,6 +27,7 @@ type stream interface {
 	pos() int64
 	write(b []byte)
 	zero(n int64)
+	failed() error // the error of writing once there is one
 }
 
 // emit writes all metadata behind the data; only the superblock is missing then.
@@ -86,6 +87,9 @@ func (e *emitter) allInodes() error {
 	w, done := e.w, 0
 	for i := range e.inOrder() {
 		if err := e.inode(i, e.inodes[i]); err != nil {
+			return err
+		}
+		if err := e.ino.failed(); err != nil {
 			return err
 		}
 		if done++; w.o.Observe != nil && done&0xffff == 0 {

@@ -124,7 +124,7 @@ func (k *compressor) commit(pt *part, piece *compress.Piece) error {
 			k.add(p.comp, compress.Run{Len: pt.off, Pos: p.block << w.bits, PLen: pt.off, Stored: true})
 		}
 	}
-	if pt.last && !pt.packed && k.fragments() {
+	if pt.last && !pt.packed && piece.Tail == compress.TailRest {
 		if err := k.sharedEnd(piece); err != nil {
 			return err
 		}

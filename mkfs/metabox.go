@@ -124,15 +124,19 @@ func (b *box) zero(n int64) {
 	}
 }
 
-// send hands a segment to the workers. The first error is kept, as with a file.
+// send hands a segment to the workers. The first error is kept, as with a file; what comes then is dropped, but counts.
 func (b *box) send() {
 	k, o := b.k, b.open
-	if b.open = nil; o == nil || b.err != nil {
+	if b.open = nil; o == nil {
 		return
 	}
 	pt := part{p: b.p, off: b.sent}
 	b.sent += int64(len(o.src))
 	pt.last = b.sent == b.p.size
+	if b.err != nil {
+		k.release(o)
+		return
+	}
 	o.job.Pieces = append(o.job.Pieces, compress.Piece{
 		Src: o.src, Method: int(b.p.comp.method), Pcluster: k.c.Metabox.pcluster(int(k.w.bs)),
 	})
@@ -142,6 +146,9 @@ func (b *box) send() {
 	}
 	k.start(o)
 }
+
+// failed returns the error of a segment once there is one, as that of an output.
+func (b *box) failed() error { return b.err }
 
 // close waits until all of it is written.
 func (b *box) close() error {
@@ -162,7 +169,7 @@ func (p *place) node() *tree.Node {
 
 // packDirectories puts the directories that are planned there into the packed inode. Their bytes hold numbers of
 // inodes, so those are planned before; where they are is known only then.
-func (w *Writer) packDirectories(p *plan) {
+func (w *Writer) packDirectories(p *plan) error {
 	var buf []byte
 	for i := range p.items {
 		it := &p.items[i]
@@ -177,8 +184,15 @@ func (w *Writer) packDirectories(p *plan) {
 				buf = append(buf, make([]byte, w.bs-int64(len(buf)))...)
 			}
 			w.comp.pack(buf)
+			if w.derivesUUID() {
+				w.ident.Write(buf)
+			}
+			if err := w.comp.commitMore(); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // appendPackedIndex appends what leads to a directory in the packed inode.

@@ -16,6 +16,7 @@ type memory struct {
 func (m *memory) pos() int64     { return m.off + int64(len(m.b)) }
 func (m *memory) write(b []byte) { m.b = append(m.b, b...) }
 func (m *memory) zero(n int64)   { m.b = append(m.b, make([]byte, n)...) }
+func (m *memory) failed() error  { return nil }
 
 // emitOuter plans and writes the inodes outside of the metabox: its own, and the packed one. How long their indexes are
 // is known only now. They go behind the superblock if they fit before the data, else to the end of the image.

@@ -98,11 +98,7 @@ func (w *Writer) planInodes(t *tree.Tree, base int64) (_ *planner, err error) {
 	if !w.o.DropXattrs {
 		p.x.share(p.inodes, w.o.xattrShare())
 	}
-	p.epoch, p.nsec = w.commonTime(p.inodes)
-	if p.boxed {
-		p.epoch = w.firstTime(p.inodes, p.epoch)
-	}
-	if p.epoch, p.nsec, err = w.o.epoch(p.epoch, p.nsec); err != nil {
+	if p.epoch, p.nsec, err = w.epoch(p.inodes); err != nil {
 		return nil, err
 	}
 	p.address(base)
@@ -235,7 +231,10 @@ func (p *planner) inode(i int, n *tree.Node) error {
 }
 
 // locate gives an inode of size bytes its place. The last ones are an inline tail, which must lie in one block:
-// with the head bytes of inode and xattrs before it, which must not end at its end, if there are any.
+// with the head bytes of inode and xattrs before it, which must not end at its end, if there are any; else it is an
+// inline pcluster, which must not begin where the block does. Linux 6.18 cannot read one whose offset in its page is
+// the block size (z_erofs_fixup_insize is given no byte to look at), and no one knows the pages of who will read. In a
+// gap none does, as there its inode is before it in the block.
 func (p *planner) locate(it *item, size, tail, head int64) {
 	const slot = disk.SlotSize
 	if p.gaps != nil {
@@ -248,11 +247,11 @@ func (p *planner) locate(it *item, size, tail, head int64) {
 	start := p.pos
 	off := (start + size - tail) & (p.w.bs - 1)
 	switch {
-	case tail == 0 || off+tail <= p.w.bs && (off > 0 || head == 0):
+	case tail == 0 || off+tail <= p.w.bs && off > 0:
 	case head > 0:
 		p.pos = disk.Align(p.pos, p.w.bs)
 	default:
-		p.pos += disk.Align(p.w.bs-off, slot)
+		p.pos += disk.Align((p.w.bs-off)&(p.w.bs-1)+1, slot)
 	}
 	for p.gaps != nil && start < p.pos { // block by block
 		end := min(p.pos, start&^(p.w.bs-1)+p.w.bs)
@@ -381,6 +380,23 @@ func (p *planner) extended(it *item, n *tree.Node) bool {
 		return true
 	}
 	return p.w.o.Inodes == InodeAuto && !p.hasCompactTime(p.w.time(n))
+}
+
+// epoch returns the time that inodes count from, of which the build time can be told.
+func (w *Writer) epoch(inodes []*tree.Node) (sec int64, nsec uint32, err error) {
+	sec, nsec = w.commonTime(inodes)
+	what := "the most frequent time"
+	if w.boxed() {
+		sec, what = w.firstTime(inodes, sec), "the earliest time that is stored"
+	}
+	switch build := w.o.BuildTime; {
+	case build == 0:
+	case build < sec:
+		return build, 0, nil
+	case uint64(build)-uint64(sec) > math.MaxUint32:
+		return 0, 0, fmt.Errorf("mkfs: build time %d: more than 32 bits of seconds behind %s, %d", build, what, sec)
+	}
+	return sec, nsec, nil
 }
 
 // commonTime returns the most frequent modification time: it becomes the epoch, which compact inodes

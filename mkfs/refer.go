@@ -255,15 +255,3 @@ func (w *Writer) checkKept() error {
 	}
 	return nil
 }
-
-// epoch returns the time that inodes count from, of which the build time can be told.
-func (o *Options) epoch(sec int64, nsec uint32) (int64, uint32, error) {
-	switch {
-	case o.BuildTime == 0:
-	case o.BuildTime < sec:
-		return o.BuildTime, 0, nil
-	case uint64(o.BuildTime)-uint64(sec) > math.MaxUint32:
-		return 0, 0, fmt.Errorf("mkfs: build time %d: more than 32 bits of seconds behind the most frequent time, %d", o.BuildTime, sec)
-	}
-	return sec, nsec, nil
-}

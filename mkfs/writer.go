@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/maphash"
 	"io"
 	"io/fs"
@@ -47,6 +48,7 @@ type Writer struct {
 	slab     []place
 	scratch  []byte // a block
 	hash     maphash.Hash
+	ident    hash.Hash // of metadata, for the UUID: at first what is not behind the data
 	files    map[dedupeKey][]*place
 	pieces   map[dedupeKey][]int64
 	saved    int64 // bytes not stored twice
@@ -95,15 +97,6 @@ func New(f File, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.DataDevice != nil {
-		w.slots = []deviceSlot{{}}
-	}
-	if o.Bases != nil {
-		w.slots = make([]deviceSlot, o.Bases.Len())
-	}
-	if len(o.Devices) > 0 {
-		w.slots = w.deviceSlots()
-	}
 	w.start()
 	return w, nil
 }
@@ -116,6 +109,7 @@ func newWriter(f File, o Options) (*Writer, error) {
 	w.bits, _ = disk.Log2(o.blockSize())
 	w.scratch = make([]byte, w.bs)
 	w.hash.SetSeed(hashSeed)
+	w.ident = sha256.New()
 	w.tails.dir = o.TempDir
 	if o.Dedupe {
 		w.files, w.pieces = make(map[dedupeKey][]*place), make(map[dedupeKey][]int64)
@@ -125,15 +119,18 @@ func newWriter(f File, o Options) (*Writer, error) {
 
 // start reserves the header: superblock, device table, table of long xattr prefixes.
 func (w *Writer) start() {
-	w.header = disk.Align(int64(len(w.encodeHeader())), w.bs)
-	w.begin, w.lowest = max(w.header, disk.Align(w.o.Keep, w.bs)), math.MaxInt64
-	w.meta = newOutput(w.f, w.begin)
-	w.data = w.meta
 	if w.o.DataDevice != nil {
 		w.data, w.device = newOutput(w.o.DataDevice, 0), 1
 	}
 	if b := w.o.Bases; b != nil {
 		w.use = &baseUse{b, make([]bool, len(b.list))}
+	}
+	w.setSlots(true)
+	w.header = disk.Align(int64(len(w.encodeHeader())), w.bs)
+	w.begin, w.lowest = max(w.header, disk.Align(w.o.Keep, w.bs)), math.MaxInt64
+	w.meta = newOutput(w.f, w.begin)
+	if w.data == nil {
+		w.data = w.meta
 	}
 	switch {
 	case w.o.Compression != nil:
@@ -141,6 +138,19 @@ func (w *Writer) start() {
 	case w.use != nil:
 		w.bases = newBased(w)
 	}
+}
+
+// setSlots makes the device table of what is known so far. more says that references to any base may come; then all of
+// them have a slot.
+func (w *Writer) setSlots(more bool) {
+	switch {
+	case w.o.DataDevice != nil:
+		w.slots = []deviceSlot{{blocks: w.data.pos() >> w.bits}}
+	case w.use != nil:
+		w.slots = w.use.devices(more)
+	case len(w.o.Devices) > 0:
+		w.slots = w.deviceSlots()
+	} // else there is none, or that of a tar index, which knows it
 }
 
 // SetUUID sets the UUID of the file system any time before Finish.
@@ -164,64 +174,75 @@ func (w *Writer) finish(t *tree.Tree) (Summary, error) {
 		return Summary{}, w.err
 	}
 	w.err = errors.New("mkfs: writer: already finished")
-	if err := w.adopt(t, t.Root, ""); err != nil {
-		return Summary{}, err
-	}
-	if w.comp.packsDirectories() {
-		if err := w.comp.drain(); err != nil {
-			return Summary{}, err
-		}
-	} else if err := w.comp.finish(); err != nil {
-		return Summary{}, err
-	}
-	if w.data != w.meta {
-		w.slots[0].blocks = w.data.pos() >> w.bits
-		if err := w.data.sync(); err != nil {
-			return Summary{}, err
-		}
-	}
-	if w.use != nil {
-		w.slots = w.use.devices(w.comp.packsDirectories())
-	}
-	if err := w.checkKept(); err != nil {
+	if err := w.endData(t); err != nil {
 		return Summary{}, err
 	}
 	p, err := w.plan(t)
 	if err != nil {
 		return Summary{}, err
 	}
-	w.end = p.end
-	if err := w.emit(p); err != nil {
-		return Summary{}, err
-	}
-	w.end = p.end // a metabox ends the image later than was planned
-	if err := w.meta.sync(); err != nil {
-		return Summary{}, err
-	}
-	if err := w.f.Truncate(p.end); err != nil {
+	if err := w.writeMetadata(p); err != nil {
 		return Summary{}, err
 	}
 	uuid, err := w.writeSuper(p)
 	if err != nil {
 		return Summary{}, err
 	}
-	sum := Summary{
+	if w.o.Observe != nil {
+		w.o.Observe(w.progress)
+	}
+	return w.summary(p, uuid), nil
+}
+
+// endData places what is not placed yet of the contents in t. Only directories may come behind that.
+func (w *Writer) endData(t *tree.Tree) error {
+	if err := w.adopt(t, t.Root, ""); err != nil {
+		return err
+	}
+	end := w.comp.finish
+	if w.comp.packsDirectories() {
+		end = w.comp.drain
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	if w.data != w.meta {
+		if err := w.data.sync(); err != nil {
+			return err
+		}
+		if err := w.o.DataDevice.Truncate(w.data.pos()); err != nil {
+			return err
+		}
+	}
+	w.setSlots(w.comp.packsDirectories())
+	return w.checkKept()
+}
+
+// writeMetadata writes what p says; only the superblock is missing then.
+func (w *Writer) writeMetadata(p *plan) error {
+	w.end = p.end
+	if err := w.emit(p); err != nil {
+		return err
+	}
+	w.end = p.end // a metabox ends the image later than was planned
+	if err := w.meta.sync(); err != nil {
+		return err
+	}
+	return w.f.Truncate(p.end)
+}
+
+func (w *Writer) summary(p *plan, uuid [16]byte) Summary {
+	s := Summary{
 		Size: p.end, Data: p.base - w.begin, Metadata: p.end - p.base, Saved: w.saved, Referred: w.referred, UUID: uuid,
 		Inodes: p.inos, Dropped: p.x.dropped, RootNID: p.root, BlockSize: int(w.bs),
 	}
 	if w.data != w.meta {
-		sum.DataDeviceSize = w.data.pos()
-		if err := w.o.DataDevice.Truncate(sum.DataDeviceSize); err != nil {
-			return Summary{}, err
-		}
+		s.DataDeviceSize = w.data.pos()
 	}
 	if w.use != nil {
-		sum.Based, sum.Bases = w.based, w.use.numbers()
+		s.Based, s.Bases = w.based, w.use.numbers()
 	}
-	if w.o.Observe != nil {
-		w.o.Observe(w.progress)
-	}
-	return sum, nil
+	return s
 }
 
 // plan computes all addresses behind the data. Directories that are to be packed are: they are the last contents of
@@ -236,13 +257,13 @@ func (w *Writer) plan(t *tree.Tree) (*plan, error) {
 		return nil, err
 	}
 	if w.comp.packsDirectories() {
-		w.packDirectories(p.plan)
+		if err := w.packDirectories(p.plan); err != nil {
+			return nil, err
+		}
 		if err := w.comp.finish(); err != nil {
 			return nil, err
 		}
-		if w.use != nil {
-			w.slots = w.use.devices(false)
-		}
+		w.setSlots(false)
 	}
 	if !p.boxed || p.dirs+p.late > 0 {
 		w.meta.align(w.bs)
@@ -327,163 +348,4 @@ func (w *Writer) Close() error {
 	}
 	w.tails.close()
 	return err
-}
-
-// encodeHeader returns what is before the data but for the superblock: device table and long prefixes,
-// from byte 0.
-func (w *Writer) encodeHeader() []byte {
-	b := make([]byte, disk.SuperOffset+w.superSize())
-	b = append(b, w.comprConfigs()...)
-	if len(w.slots)+len(w.prefixes()) > 0 {
-		b = append(b, make([]byte, disk.Align(int64(len(b)), disk.DeviceSize)-int64(len(b)))...)
-		for i := range w.slots {
-			b = append(b, make([]byte, disk.DeviceSize)...)
-			w.slots[i].encode((*[disk.DeviceSize]byte)(b[len(b)-disk.DeviceSize:]), w.uniaddr(i))
-		}
-	}
-	for _, p := range w.prefixes() {
-		b = p.Append(b)
-	}
-	return b
-}
-
-// uniaddr returns where device i begins in the unified address space: behind the image and the devices
-// before it. It is known once the image is planned.
-func (w *Writer) uniaddr(i int) int64 {
-	return w.behind(w.end, i)
-}
-
-// behind returns the block where device i begins in the unified address space of an image of size bytes.
-func (w *Writer) behind(size int64, i int) int64 {
-	addr := size >> w.bits
-	for _, s := range w.slots[:i] {
-		addr += s.blocks
-	}
-	return addr
-}
-
-func (s *deviceSlot) encode(b *[disk.DeviceSize]byte, uniaddr int64) {
-	d := disk.Device{
-		BlocksLo: uint32(s.blocks), BlocksHi: uint16(s.blocks >> 32),
-		UniAddrLo: uint32(uniaddr), UniAddrHi: uint16(uniaddr >> 32),
-	}
-	copy(d.Tag[:], s.tag)
-	d.Encode(b)
-}
-
-// writeSuper writes block 0: the image becomes one with it.
-func (w *Writer) writeSuper(p *plan) ([16]byte, error) {
-	b := w.encodeHeader()
-	b = append(b, make([]byte, w.header-int64(len(b)))...)
-	copy(b[w.outer.off:], w.outer.b)
-	s := w.super(p)
-	if s.UUID == [16]byte{} && !w.o.NoUUID {
-		var err error
-		if s.UUID, err = w.metadataUUID(p); err != nil {
-			return s.UUID, err
-		}
-	}
-	s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
-	if s.ExtSlots > 0 {
-		s.EncodeExt((*[disk.SuperSlotSize]byte)(b[disk.SuperOffset+disk.SuperSize:]))
-	}
-	if !w.o.NoChecksum {
-		off, n := disk.ChecksumRange(w.bits)
-		covered := b[off:]
-		if int64(len(covered)) < n { // blocks of 512 and 1024 bytes: the header is longer than the range
-			panic("mkfs: header shorter than the checksum's range")
-		}
-		s.Checksum = disk.Checksum(covered[:n])
-		s.Encode((*[disk.SuperSize]byte)(b[disk.SuperOffset:]))
-	}
-	_, err := w.f.WriteAt(b, 0)
-	return s.UUID, err
-}
-
-// super computes the superblock without UUID default and checksum.
-func (w *Writer) super(p *plan) disk.Superblock {
-	s := disk.Superblock{
-		Magic: disk.Magic, Compat: disk.HasMtime, BlockBits: w.bits, Inos: uint64(p.inos),
-		Epoch: p.epoch, FixedNsec: p.nsec, BlocksLo: uint32(p.end >> w.bits),
-		MetaBlkAddr: uint32(p.metaBlock), UUID: w.o.UUID, RootNID2: uint16(p.root),
-	}
-	if w.o.BuildTime != 0 {
-		s.BuildTime = uint32(w.o.BuildTime - p.epoch)
-	}
-	copy(s.VolumeName[:], w.o.Label)
-	if !w.o.NoChecksum {
-		s.Compat |= disk.HasChecksum
-	}
-	if p.x.used {
-		s.Compat |= disk.HasXattrFilter
-		s.XattrBlkAddr = uint32(p.xattrBlock)
-	}
-	if p.wide {
-		s.Incompat |= disk.Has48Bit
-		s.RootNID2, s.RootNID8 = uint16(p.end>>w.bits>>32), p.root
-	}
-	if p.boxed {
-		s.Incompat |= disk.HasMetabox
-		s.ExtSlots, s.MetaboxNID = 1, p.boxNID
-		if len(p.x.order) > 0 {
-			s.Compat |= disk.HasSharedEAInMB
-		}
-	}
-	if n := len(p.x.prefixes); n > 0 {
-		s.Incompat |= disk.HasXattrPrefixes
-		s.XattrPrefixCount = uint8(n)
-		s.XattrPrefixStart = uint32(w.devicesEnd() / 4)
-		if p.packed || p.boxed || w.o.Fingerprints { // else they would be in it
-			s.Compat |= disk.HasPlainXattrPfx
-		}
-		if w.o.Fingerprints {
-			s.Compat |= disk.HasIshareXattrs
-			s.IshareXattrPrefixID = uint8(n - 1)
-		}
-	}
-	if n := len(w.slots); n > 0 {
-		s.Incompat |= disk.HasDeviceTable
-		s.ExtraDevices = uint16(n)
-		s.DevtSlotOff = uint16(w.devicesStart() / disk.DeviceSize)
-	}
-	if p.chunked {
-		s.Incompat |= disk.HasChunkedFile
-	}
-	w.announceCompression(&s, p)
-	return s
-}
-
-// superSize is the length of the superblock: with an extension slot if it has to say where the metabox is.
-func (w *Writer) superSize() int64 {
-	if c := w.o.Compression; c != nil && c.Metabox != nil {
-		return disk.SuperSize + disk.SuperSlotSize
-	}
-	return disk.SuperSize
-}
-
-// devicesStart returns the offset of the device table.
-func (w *Writer) devicesStart() int64 {
-	return disk.Align(disk.SuperOffset+w.superSize()+int64(len(w.comprConfigs())), disk.DeviceSize)
-}
-
-// devicesEnd returns the offset behind the device table, where the long prefixes begin.
-func (w *Writer) devicesEnd() int64 {
-	return w.devicesStart() + int64(len(w.slots))*disk.DeviceSize
-}
-
-// metadataUUID derives a UUID (version 8, RFC 9562) from the metadata.
-func (w *Writer) metadataUUID(p *plan) (u [16]byte, err error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(w.f, p.base, p.end-p.base)); err != nil {
-		return u, err
-	}
-	return UUIDFrom(h.Sum(nil)), nil
-}
-
-// UUIDFrom makes a UUID of version 8 (RFC 9562) from the first 16 bytes of a digest.
-func UUIDFrom(digest []byte) (u [16]byte) {
-	copy(u[:], digest)
-	u[6] = u[6]&0x0f | 0x80
-	u[8] = u[8]&0x3f | 0x80
-	return u
 }
