@@ -3,10 +3,13 @@ package mkfs
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/laminafs/lamina/internal/disk"
+	"github.com/laminafs/lamina/internal/image"
 	"github.com/laminafs/lamina/tree"
 )
 
@@ -29,7 +32,7 @@ func scanned(t *testing.T, image *growing) *baseScan {
 }
 
 // chunked is an image of so many files of one size, chunks of the format, whose arrays overlap: they begin behind their inodes, and all
-// that is there until the image ends has the byte fill. The last inode is at last.
+// that is there behind the last one, which is at last, has the byte fill.
 func chunked(t *testing.T, files int, size int64, format disk.ChunkFormat, fill byte) (image *growing, last int) {
 	t.Helper()
 	tr := tree.New()
@@ -57,11 +60,10 @@ func chunked(t *testing.T, files int, size int64, format disk.ChunkFormat, fill 
 			binary.LittleEndian.PutUint32(b[16:], uint32(format))
 		}
 	}
-	array := make([]byte, 4<<20+4096)
-	for i := range array {
-		array[i] = fill
+	_, _ = out.WriteAt(make([]byte, 4<<20), int64(n))
+	for i := last + disk.InodeExtendedSize; i < len(out.b); i++ {
+		out.b[i] = fill
 	}
-	_, _ = out.WriteAt(array, int64(n))
 	binary.LittleEndian.PutUint32(super[36:], uint32(len(out.b)>>12))
 	return &out, last
 }
@@ -94,5 +96,90 @@ func TestBasesWithLongHoles(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("the hole is gone through")
+	}
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	io.ReaderAt
+	n int64
+}
+
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	c.n += int64(len(p))
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// noiseOf returns bytes that do not compress.
+func noiseOf(seed uint64, n int) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// Fragments that are stored in the packed inode of a base, block behind block, are read where they are, and once.
+func TestStoredFragmentsOfBasesAreReadOnce(t *testing.T) {
+	const files, size = 200, 40_000
+	source := func() *tree.Tree {
+		tr := tree.New()
+		for i := range files {
+			tr.Root.Add(fmt.Sprint(i), &tree.Node{Mode: tree.TypeRegular | 0o644, Size: size, Content: tree.Bytes(noiseOf(uint64(i), size))})
+		}
+		return tr
+	}
+	o := Options{Compression: &Compression{PclusterSize: 64 << 10, Tails: TailFragments}}
+	build := func() (*growing, Summary) {
+		var out growing
+		w, err := New(&out, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := w.Finish(source())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &out, sum
+	}
+	first, _ := build()
+	data := &counted{ReaderAt: first}
+	var err error
+	if o.Bases, err = NewFileBases(0, Base{Data: data, Size: int64(len(first.b))}); err != nil {
+		t.Fatal(err)
+	}
+	data.n = 0
+	_, sum := build()
+	if sum.Based < files*size*9/10 {
+		t.Errorf("%d bytes of %d are in the base", sum.Based, files*size)
+	}
+	if data.n > 2*files*size {
+		t.Errorf("%d bytes of the base were read for %d", data.n, files*size)
+	}
+	for _, p := range o.Bases.files.packed[0].pclusters {
+		if p.plen > storedMax {
+			t.Errorf("%d stored bytes are one pcluster", p.plen)
+		}
+	}
+}
+
+// Stored blocks that follow each other do not lead beyond the end of a base.
+func TestStoredBlocksEndWithTheirBase(t *testing.T) {
+	base, _ := chunked(t, 1, 4096, 0, 0)
+	s := scanned(t, base)
+	s.left = 1 << 20
+	o, end := &origin{}, int64(len(base.b))
+	for k := range int64(3) {
+		s.stored(o, k<<12, 4096, &image.Extent{Pos: end - 8192 + k<<12})
+	}
+	if len(o.pclusters) != 1 || o.pclusters[0].plen != 8192 {
+		t.Errorf("%+v; want 8192 bytes", o.pclusters)
+	}
+	s.stored(o, 0, end, &image.Extent{})
+	for _, p := range o.pclusters {
+		if p.plen > storedMax {
+			t.Errorf("%d stored bytes are one pcluster", p.plen)
+		}
 	}
 }

@@ -150,12 +150,10 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 		if !p.stored && p.algorithm != r.w.comp.algorithm(0) {
 			second = &p.algorithm
 		}
-		skip := from - p.off
-		have, err := r.decoded(p, min(p.len, skip+int64(len(rest))))
-		if err != nil || int64(len(have)) < skip || !bytes.Equal(have[skip:], rest[:int64(len(have))-skip]) || len(have) == 0 {
+		n, err := r.same(p, from-p.off, rest)
+		if n == 0 || err != nil {
 			return false, err
 		}
-		n := int64(len(have)) - skip
 		rest, from = rest[n:], from+n
 	}
 	if len(list) == 0 || len(rest) > 0 {
@@ -171,6 +169,21 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 	r.fragmented = append(r.fragmented, m)
 	r.w.based += int64(len(b))
 	return true, nil
+}
+
+// same returns how many bytes of a pcluster behind the first skip ones are those that b begins with: all that both have, or 0.
+// Stored ones are read from there on.
+func (r *refs) same(p *pcluster, skip int64, b []byte) (int64, error) {
+	q := *p
+	if p.stored {
+		q.pos, q.len, q.plen, skip = p.pos+skip, p.len-skip, p.plen-skip, 0
+	}
+	n := min(q.len-skip, int64(len(b)))
+	have, err := r.decoded(&q, skip+n)
+	if err != nil || len(have) == 0 || !bytes.Equal(have[skip:], b[:n]) {
+		return 0, err
+	}
+	return n, nil
 }
 
 // spansAnywhere tells whether an index can have a pcluster at any byte of a file between others: it is a head in an

@@ -232,19 +232,34 @@ func (s *baseScan) encoded(o *origin, z *zmap.Extent, e *image.Extent) {
 	}
 }
 
-// stored adds bytes that are as they are in the file: whole blocks, or what an index of encoded extents has.
+// storedMax bounds the stored blocks that are one pcluster, in bytes, as the format does others: it is what a reference to one
+// of them reads and copies.
+const storedMax = compress.MaxPcluster
+
+// stored adds bytes that are as they are in the file, as far as they are on a base: whole blocks, or what an index of encoded
+// extents has.
 func (s *baseScan) stored(o *origin, off, n int64, e *image.Extent) {
-	if n < s.im.BlockSize() {
+	bs, device := s.im.BlockSize(), s.device(e.Device)
+	if device == 0 {
+		return
+	}
+	if room := s.b.list[device-1].Size - e.Pos; n > room {
+		n = room &^ (bs - 1)
+	}
+	if n < bs {
 		return
 	}
 	if l := len(o.pclusters) - 1; l >= 0 {
 		last := &o.pclusters[l]
-		if last.stored && last.off+last.len == off && last.pos+last.len == e.Pos && s.device(e.Device) == last.device {
+		if last.stored && last.off+last.len == off && last.pos+last.len == e.Pos && device == last.device && last.len+n <= storedMax {
 			last.len, last.plen = last.len+n, last.plen+n
 			return
 		}
 	}
-	s.add(o, pcluster{off: off, len: n, pos: e.Pos, plen: n, stored: true}, e.Device)
+	for at := int64(0); at < n && s.left > 0; at += storedMax {
+		part := min(n-at, storedMax)
+		s.add(o, pcluster{off: off + at, len: part, pos: e.Pos + at, plen: part, stored: true}, e.Device)
+	}
 }
 
 // add adds a pcluster if it is on a base.
@@ -255,7 +270,7 @@ func (s *baseScan) add(o *origin, p pcluster, device int) {
 	if (p.pos|p.plen)&(s.im.BlockSize()-1) != 0 {
 		s.files.dense = true
 	}
-	if p.pos+p.plen > s.b.list[p.device-1].Size {
+	if p.plen > s.b.list[p.device-1].Size-p.pos {
 		return
 	}
 	o.pclusters = append(o.pclusters, p)
