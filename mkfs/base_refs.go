@@ -36,10 +36,12 @@ type refs struct {
 	algorithms disk.Algorithms // of what is referred to
 }
 
-// pclusterAt is a pcluster of a base.
+// pclusterAt is a pcluster of a base, and all that decoding it depends on: what a hostile base says of one place may differ.
 type pclusterAt struct {
-	device uint16
-	pos    int64
+	device         uint16
+	pos, plen, len int64
+	algorithm      disk.Algorithm
+	partial        bool
 }
 
 const (
@@ -70,7 +72,7 @@ func (r *refs) charge(n int64) bool {
 
 // decoded returns the first n bytes of a pcluster of a base until its next call, none if they are not to be had.
 func (r *refs) decoded(p *pcluster, n int64) ([]byte, error) {
-	key := pclusterAt{p.device, p.pos}
+	key := pclusterAt{p.device, p.pos, p.plen, p.len, p.algorithm, p.partial}
 	if b := r.cache[key]; !p.stored && int64(len(b)) >= n {
 		return b[:n], nil
 	}
@@ -81,18 +83,14 @@ func (r *refs) decoded(p *pcluster, n int64) ([]byte, error) {
 	if !r.charge(p.len) {
 		return nil, nil
 	}
-	b := make([]byte, p.len)
+	b := make([]byte, p.len, p.len+1)
 	if err := r.b.pcluster(b, p, &r.encoded); err != nil {
 		if passed(err) {
 			err = nil
 		}
 		return nil, err
 	}
-	if old, ok := r.cache[key]; ok {
-		r.held -= int64(len(old))
-	} else {
-		r.order = append(r.order, key)
-	}
+	r.order = append(r.order, key)
 	r.cache[key], r.held = b, r.held+p.len
 	for r.held > refsCache && len(r.order) > 1 {
 		r.held -= int64(len(r.cache[r.order[0]]))
