@@ -53,6 +53,8 @@ func TestPclustersOfBasesHaveTheirLength(t *testing.T) {
 				}
 			}
 		}
-		w.Close()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
