@@ -15,9 +15,12 @@ import (
 type apart struct {
 	bits    uint8
 	devices []uint16 // that there are
-	begins  map[edge]int64
-	ends    map[edge]int64 // offsets in the file
+	edges   [2]edges // the second ones were added before the first ones
+	since   int64    // offset of the first edges
 }
+
+// edges are where pclusters begin and end, with their offsets in the file.
+type edges struct{ begins, ends map[edge]int64 }
 
 // edge is a block of a device.
 type edge struct {
@@ -29,13 +32,16 @@ type edge struct {
 // the largest pcluster.
 const apartFar = 32 << 20
 
-// newApart returns an empty apart for the next file.
-func newApart(bits uint8) *apart {
-	return &apart{bits: bits, begins: make(map[edge]int64), ends: make(map[edge]int64)}
-}
+// apartKept is how much of a file its edges are kept for, once or twice: references are added a piece ahead of what is before them.
+const apartKept = 2 * apartFar
 
-// edges calls f with the first block of each pcluster of a run and with the one behind it.
-func (a *apart) edges(r *compress.Run, f func(begin, end int64) bool) bool {
+// newApart returns an empty apart for the next file.
+func newApart(bits uint8) *apart { return &apart{bits: bits, edges: [2]edges{newEdges(), newEdges()}} }
+
+func newEdges() edges { return edges{begins: make(map[edge]int64), ends: make(map[edge]int64)} }
+
+// each calls f with the first block of each pcluster of a run and with the one behind it.
+func (a *apart) each(r *compress.Run, f func(begin, end int64) bool) bool {
 	begin, end := r.Pos>>a.bits, disk.Blocks(r.Pos+r.PLen, a.bits)
 	if !r.Stored {
 		return f(begin, end)
@@ -53,29 +59,38 @@ func (a *apart) add(at int64, r *compress.Run) {
 	if !slices.Contains(a.devices, r.Device) {
 		a.devices = append(a.devices, r.Device)
 	}
-	a.edges(r, func(begin, end int64) bool {
-		a.begins[edge{r.Device, begin}], a.ends[edge{r.Device, end}] = at, at
+	if at-a.since >= apartKept { // the others are too far away by now
+		a.edges[0], a.edges[1], a.since = newEdges(), a.edges[0], at
+	}
+	a.each(r, func(begin, end int64) bool {
+		a.edges[0].begins[edge{r.Device, begin}], a.edges[0].ends[edge{r.Device, end}] = at, at
 		return true
 	})
 }
 
 // clash tells whether a run would be taken for the neighbour of one on another device.
 func (a *apart) clash(at int64, r *compress.Run) bool {
-	near := func(m map[edge]int64, e edge) bool {
-		there, ok := m[e]
-		return ok && max(at-there, there-at) < apartFar
-	}
 	for _, d := range a.devices {
 		if d == r.Device {
 			continue
 		}
-		if !a.edges(r, func(begin, end int64) bool {
-			return !near(a.ends, edge{d, begin}) && !near(a.begins, edge{d, end})
+		if !a.each(r, func(begin, end int64) bool {
+			return !a.edges[0].near(at, d, begin, end) && !a.edges[1].near(at, d, begin, end)
 		}) {
 			return true
 		}
 	}
 	return false
+}
+
+// near tells whether something ends at begin or begins at end on a device, not far from an offset of the file.
+func (e *edges) near(at int64, device uint16, begin, end int64) bool {
+	there, ok := e.ends[edge{device, begin}]
+	if ok && max(at-there, there-at) < apartFar {
+		return true
+	}
+	there, ok = e.begins[edge{device, end}]
+	return ok && max(at-there, there-at) < apartFar
 }
 
 // expect takes note of the references of a piece at an offset of the file, for what is placed before them.

@@ -172,7 +172,8 @@ func (s *baseScan) announce() {
 	}
 }
 
-// pcluster fills dst with the first bytes of what a pcluster on a base holds; encoded is memory for it.
+// pcluster fills dst with what a pcluster on a base holds, or the first bytes of a stored one; encoded is memory for it. dst has room
+// for one more byte. A complete one that holds more is an error, as it is to Linux.
 func (b *Bases) pcluster(dst []byte, p *pcluster, encoded *[]byte) error {
 	f := &b.list[p.device-1]
 	if p.stored {
@@ -186,7 +187,11 @@ func (b *Bases) pcluster(dst []byte, p *pcluster, encoded *[]byte) error {
 	if first := src[:min(p.plen, 1<<b.bits-p.pos&(1<<b.bits-1))]; isZero(first) {
 		return &disk.FormatError{Off: p.pos, Field: "pcluster of a base", Got: p.plen, Why: "its first block has zeros only"}
 	}
-	if err := b.files.methods[p.algorithm].Decode(dst, src); err != nil {
+	decode := b.files.methods[p.algorithm].DecodeWhole
+	if p.partial {
+		decode = b.files.methods[p.algorithm].Decode
+	}
+	if err := decode(dst, src); err != nil {
 		return &disk.FormatError{Off: p.pos, Field: "pcluster of a base", Got: p.plen, Why: err.Error()}
 	}
 	return nil

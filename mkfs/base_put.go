@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"hash/maphash"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/laminafs/lamina/internal/disk"
 	"github.com/laminafs/lamina/tree"
@@ -219,24 +221,10 @@ func (k *based) flat(before int64, tail []byte) (*place, error) {
 	return w.dedupeFile(p, before, k.file.start, k.file.size-int64(len(tail)))
 }
 
-// chunks makes chunks of the runs: the largest that they are made of.
+// chunks makes chunks of the runs, which have no gaps.
 func (k *based) chunks() *chunks {
-	f := &k.file
-	var all int64
-	for _, r := range f.runs {
-		all |= r.first
-	}
-	c := &chunks{runs: append([]run(nil), f.runs...)}
-	for c.bits < uint8(disk.ChunkBitsMask) && int64(1)<<c.bits < f.at && all>>c.bits&1 == 0 {
-		c.bits++
-	}
-	for i := range c.runs {
-		r := &c.runs[i]
-		r.first >>= c.bits
-		r.count = (r.count-1)>>c.bits + 1
-	}
-	k.w.based += f.found << k.w.bits
-	return c
+	k.w.based += k.file.found << k.w.bits
+	return coarsest(slices.Clone(k.file.runs), k.file.at, math.MaxInt64)
 }
 
 // find returns the number of a block of a base with the bytes b, -1 if there is none.

@@ -36,10 +36,12 @@ type refs struct {
 	algorithms disk.Algorithms // of what is referred to
 }
 
-// pclusterAt is a pcluster of a base.
+// pclusterAt is a pcluster of a base, and all that decoding it depends on: what a hostile base says of one place may differ.
 type pclusterAt struct {
-	device uint16
-	pos    int64
+	device         uint16
+	pos, plen, len int64
+	algorithm      disk.Algorithm
+	partial        bool
 }
 
 const (
@@ -70,7 +72,7 @@ func (r *refs) charge(n int64) bool {
 
 // decoded returns the first n bytes of a pcluster of a base until its next call, none if they are not to be had.
 func (r *refs) decoded(p *pcluster, n int64) ([]byte, error) {
-	key := pclusterAt{p.device, p.pos}
+	key := pclusterAt{p.device, p.pos, p.plen, p.len, p.algorithm, p.partial}
 	if b := r.cache[key]; !p.stored && int64(len(b)) >= n {
 		return b[:n], nil
 	}
@@ -81,18 +83,14 @@ func (r *refs) decoded(p *pcluster, n int64) ([]byte, error) {
 	if !r.charge(p.len) {
 		return nil, nil
 	}
-	b := make([]byte, p.len)
+	b := make([]byte, p.len, p.len+1)
 	if err := r.b.pcluster(b, p, &r.encoded); err != nil {
 		if passed(err) {
 			err = nil
 		}
 		return nil, err
 	}
-	if old, ok := r.cache[key]; ok {
-		r.held -= int64(len(old))
-	} else {
-		r.order = append(r.order, key)
-	}
+	r.order = append(r.order, key)
 	r.cache[key], r.held = b, r.held+p.len
 	for r.held > refsCache && len(r.order) > 1 {
 		r.held -= int64(len(r.cache[r.order[0]]))
@@ -150,12 +148,10 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 		if !p.stored && p.algorithm != r.w.comp.algorithm(0) {
 			second = &p.algorithm
 		}
-		skip := from - p.off
-		have, err := r.decoded(p, min(p.len, skip+int64(len(rest))))
-		if err != nil || int64(len(have)) < skip || !bytes.Equal(have[skip:], rest[:int64(len(have))-skip]) || len(have) == 0 {
+		n, err := r.same(p, from-p.off, rest)
+		if n == 0 || err != nil {
 			return false, err
 		}
-		n := int64(len(have)) - skip
 		rest, from = rest[n:], from+n
 	}
 	if len(list) == 0 || len(rest) > 0 {
@@ -171,6 +167,21 @@ func (r *refs) fragment(m *mapped, b []byte) (bool, error) {
 	r.fragmented = append(r.fragmented, m)
 	r.w.based += int64(len(b))
 	return true, nil
+}
+
+// same returns how many bytes of a pcluster behind the first skip ones are those that b begins with: all that both have, or 0.
+// Stored ones are read from there on.
+func (r *refs) same(p *pcluster, skip int64, b []byte) (int64, error) {
+	q := *p
+	if p.stored {
+		q.pos, q.len, q.plen, skip = p.pos+skip, p.len-skip, p.plen-skip, 0
+	}
+	n := min(q.len-skip, int64(len(b)))
+	have, err := r.decoded(&q, skip+n)
+	if err != nil || len(have) == 0 || !bytes.Equal(have[skip:], b[:n]) {
+		return 0, err
+	}
+	return n, nil
 }
 
 // spansAnywhere tells whether an index can have a pcluster at any byte of a file between others: it is a head in an

@@ -23,6 +23,9 @@ const (
 // that chunks do.
 const scanStep = segmentSize
 
+// entryCost is what one entry of an index or of a chunk array costs, in bytes to be read: decoding it takes as long.
+const entryCost = 64
+
 // fragmentMax bounds the fragments that are remembered; longer ones are never put in one piece.
 const fragmentMax = 8 << 20
 
@@ -66,7 +69,7 @@ func (s *baseScan) scan() error {
 	s.left, s.seen, s.cut = size, make(map[uint64]bool), compress.NewChunker(chunkSize)
 	root := s.im.Super.RootNID()
 	s.seen[root] = true
-	for todo := []uint64{root}; len(todo) > 0; {
+	for todo := []uint64{root}; len(todo) > 0 && s.left > 0; {
 		nid := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		i, err := s.im.Inode(nid)
@@ -126,8 +129,8 @@ func (s *baseScan) file(i *image.Inode) error {
 		for next < len(o.pclusters) && o.pclusters[next].off+o.pclusters[next].len <= off {
 			next++
 		}
-		if o.pclusters[next].off >= off+scanStep { // a hole, or fragments
-			continue
+		if begin := o.pclusters[next].off; begin >= off+scanStep { // a hole, or fragments
+			off = begin - begin%scanStep
 		}
 		n := min(i.Size-off, scanStep)
 		if !s.charge(n) {
@@ -161,19 +164,16 @@ func (s *baseScan) read(i *image.Inode, off, n int64) ([]byte, error) {
 func (s *baseScan) origin(i *image.Inode, tails bool) (*origin, error) {
 	o := &origin{known: true, committed: math.MaxInt64}
 	if !i.Compressed() {
-		for e, err := range s.im.Extents(i) {
-			if err != nil {
-				return o, err
-			}
-			if e.Kind == image.Data {
-				s.stored(o, e.Logical, e.Len&^(s.im.BlockSize()-1), &e)
-			}
-		}
-		return o, nil
+		return o, s.plain(o, i)
 	}
 	m, err := s.im.CompressedMap(i)
 	if err != nil {
 		return o, err
+	}
+	_, header := m.Header()
+	if n := m.IndexEnd() - header; n > s.left || !s.charge(n*(entryCost/disk.LclusterSize)) {
+		s.left = 0
+		return o, nil
 	}
 	for z, err := range m.From(0) {
 		if err != nil {
@@ -189,9 +189,36 @@ func (s *baseScan) origin(i *image.Inode, tails bool) (*origin, error) {
 		if err != nil {
 			return o, err
 		}
-		s.encoded(o, &z, &e)
+		if s.encoded(o, &z, &e); s.left == 0 {
+			break
+		}
 	}
 	return o, nil
+}
+
+// plain adds the blocks of an inode without an index. Chunks may be holes, and the same for many inodes: what it costs is
+// the length of their array.
+func (s *baseScan) plain(o *origin, i *image.Inode) error {
+	n := int64(1)
+	if i.Layout() == disk.ChunkBased {
+		_, n = s.im.Chunks(i)
+	}
+	if n > s.left || !s.charge(n*entryCost) {
+		s.left = 0
+		return nil
+	}
+	for e, err := range s.im.Extents(i) {
+		if err != nil {
+			return err
+		}
+		if e.Kind == image.Data {
+			s.stored(o, e.Logical, e.Len&^(s.im.BlockSize()-1), &e)
+		}
+		if s.left == 0 {
+			break
+		}
+	}
+	return nil
 }
 
 // encoded adds an extent of an index.
@@ -205,19 +232,34 @@ func (s *baseScan) encoded(o *origin, z *zmap.Extent, e *image.Extent) {
 	}
 }
 
-// stored adds bytes that are as they are in the file: whole blocks, or what an index of encoded extents has.
+// storedMax bounds the stored blocks that are one pcluster, in bytes, as the format does others: it is what a reference to one
+// of them reads and copies.
+const storedMax = compress.MaxPcluster
+
+// stored adds bytes that are as they are in the file, as far as they are on a base: whole blocks, or what an index of encoded
+// extents has.
 func (s *baseScan) stored(o *origin, off, n int64, e *image.Extent) {
-	if n < s.im.BlockSize() {
+	bs, device := s.im.BlockSize(), s.device(e.Device)
+	if device == 0 {
+		return
+	}
+	if room := s.b.list[device-1].Size - e.Pos; n > room {
+		n = room &^ (bs - 1)
+	}
+	if n < bs {
 		return
 	}
 	if l := len(o.pclusters) - 1; l >= 0 {
 		last := &o.pclusters[l]
-		if last.stored && last.off+last.len == off && last.pos+last.len == e.Pos && s.device(e.Device) == last.device {
+		if last.stored && last.off+last.len == off && last.pos+last.len == e.Pos && device == last.device && last.len+n <= storedMax {
 			last.len, last.plen = last.len+n, last.plen+n
 			return
 		}
 	}
-	s.add(o, pcluster{off: off, len: n, pos: e.Pos, plen: n, stored: true}, e.Device)
+	for at := int64(0); at < n && s.left > 0; at += storedMax {
+		part := min(n-at, storedMax)
+		s.add(o, pcluster{off: off + at, len: part, pos: e.Pos + at, plen: part, stored: true}, e.Device)
+	}
 }
 
 // add adds a pcluster if it is on a base.
@@ -228,7 +270,7 @@ func (s *baseScan) add(o *origin, p pcluster, device int) {
 	if (p.pos|p.plen)&(s.im.BlockSize()-1) != 0 {
 		s.files.dense = true
 	}
-	if p.pos+p.plen > s.b.list[p.device-1].Size {
+	if p.plen > s.b.list[p.device-1].Size-p.pos {
 		return
 	}
 	o.pclusters = append(o.pclusters, p)
@@ -261,6 +303,9 @@ func (s *baseScan) fragments() error {
 	var window []byte
 	at := int64(0) // where it begins
 	for _, f := range slices.Compact(s.found) {
+		if !s.charge(f.len) {
+			return nil
+		}
 		if f.off > i.Size-f.len || !o.holds(f.off, f.len) {
 			continue
 		}
@@ -273,9 +318,6 @@ func (s *baseScan) fragments() error {
 			if window, err = s.read(i, at, n); err != nil {
 				return err
 			}
-		}
-		if !s.charge(f.len) {
-			return nil
 		}
 		key := digestOf(window[f.off-at:][:f.len])
 		if _, known := s.files.fragments[key]; !known {

@@ -44,8 +44,11 @@ func (f *compressFlags) setMetadata(c *mkfs.Compression) error {
 }
 
 // onBases leaves the inodes of an image with bases as they are if a preset would compress them: their indexes say where the
-// bases begin, which is behind all that is compressed.
+// bases begin, which is behind all that is compressed. Files that are left as they are would share nothing.
 func (f *compressFlags) onBases(c *mkfs.Compression) error {
+	if c != nil && f.algorithms == "" && f.preset == "" {
+		return usagef("--compress-metadata=%s: with --base it needs --compress or --preset", f.metadata)
+	}
 	if c == nil || c.Metabox == nil {
 		return nil
 	}

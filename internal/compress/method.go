@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/laminafs/lamina/internal/codec/deflate"
@@ -200,6 +201,34 @@ func (m Method) Decode(dst, src []byte) error {
 	}
 	return lz4.Decode(dst, src)
 }
+
+// DecodeWhole is Decode for a pcluster that holds len(dst) bytes and no more, as far as its algorithm tells: what Linux refuses
+// if it is to be decoded completely. dst has room for one more byte, cap(dst) > len(dst).
+func (m Method) DecodeWhole(dst, src []byte) error {
+	src = bytes.TrimLeft(src, "\x00")
+	switch m.Algorithm.Disk() {
+	case disk.LZMA:
+		return microlzma.DecodeWhole(dst, src, m.window())
+	case disk.ZSTD:
+		bits, _ := disk.Log2(m.window())
+		return zstd.DecodeWhole(dst, src, int(bits))
+	case disk.Deflate:
+		n, err := deflate.DecodeAll(dst[:len(dst)+1], src)
+		if err == nil && n != len(dst) {
+			err = errLength
+		}
+		return err
+	}
+	if err := lz4.Decode(dst, src); err != nil {
+		return err
+	}
+	if !lz4.Whole(src, len(dst)) {
+		return errLength
+	}
+	return nil
+}
+
+var errLength = errors.New("it has another length than it should")
 
 // Encoder encodes as much of src as fits into dst and is good for one goroutine; its contract is that of
 // the codecs.

@@ -13,39 +13,44 @@ var decoders = sync.Pool{New: func() any { return new(Reader) }}
 // src says. The error is a CorruptError, or io.ErrUnexpectedEOF if src or its last block ends too early; dst is
 // then of no meaning.
 func Decode(dst, src []byte) error {
-	z := decoders.Get().(*Reader)
-	z.in, z.pos, z.end, z.eof = src, 0, len(src), true
-	z.bits, z.count, z.last = 0, 0, false
-	err := z.raw(dst)
-	z.in = nil
-	decoders.Put(z)
+	n, err := DecodeAll(dst, src)
+	if err == nil && n < len(dst) {
+		err = io.ErrUnexpectedEOF
+	}
 	return err
 }
 
-// raw decodes blocks until dst is full.
-func (z *Reader) raw(dst []byte) error {
-	for op := 0; op < len(dst); {
-		if z.last {
-			return io.ErrUnexpectedEOF
-		}
+// DecodeAll is Decode for data of an unknown length: it returns how many bytes there are, len(dst) if there may be more.
+func DecodeAll(dst, src []byte) (int, error) {
+	z := decoders.Get().(*Reader)
+	z.in, z.pos, z.end, z.eof = src, 0, len(src), true
+	z.bits, z.count, z.last = 0, 0, false
+	n, err := z.raw(dst)
+	z.in = nil
+	decoders.Put(z)
+	return n, err
+}
+
+// raw decodes blocks until dst is full or the last one has ended, and returns how many bytes there are.
+func (z *Reader) raw(dst []byte) (op int, err error) {
+	for op < len(dst) && !z.last {
 		if err := z.blockHeader(); err != nil {
-			return err
+			return op, err
 		}
 		if z.state == inStored {
 			n := min(z.stored, len(dst)-op)
 			if n > z.end-z.pos {
-				return io.ErrUnexpectedEOF
+				return op, io.ErrUnexpectedEOF
 			}
 			op += copy(dst[op:], z.in[z.pos:z.pos+n])
 			z.pos += n
 			continue
 		}
-		var err error
 		if op, err = z.rawCodes(dst, op); err != nil {
-			return err
+			return op, err
 		}
 	}
-	return nil
+	return op, nil
 }
 
 // rawCodes decodes a block of codes: by the fast loop while it may load and write beyond where it is, then

@@ -24,6 +24,14 @@ func (c coder) normal(in []byte) coder {
 	return c
 }
 
+// ended tells whether the stream src ends here: all of it is read, and nothing is left in the coder (rc_is_finished of Linux).
+func (c coder) ended(src []byte) bool {
+	if c.rng < topValue && c.pos < len(src) {
+		c = c.normal(src)
+	}
+	return c.code == 0 && c.rng >= topValue && c.pos == len(src)
+}
+
 // bit decodes a bit of probability p. It suits bits that can be foretold.
 func (c coder) bit(p *uint16) (coder, bool) {
 	v := int64(*p)

@@ -15,6 +15,7 @@ func (e CorruptError) Error() string { return "microlzma: " + string(e) }
 
 const (
 	errShort    = CorruptError("stream ends early")
+	errLong     = CorruptError("stream goes on behind its content")
 	errProps    = CorruptError("properties in the first byte are wrong")
 	errRange    = CorruptError("value at the start is not below the range")
 	errDistance = CorruptError("distance of a match is beyond the start or the dictionary")
@@ -32,12 +33,21 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // Decode decodes the first len(dst) bytes of the stream src, whose matches reach back dictSize bytes at most.
 // src may hold more than that, and what is behind it is not looked at. On corrupt input, or if src ends
 // before dst is full, it returns a CorruptError, and dst holds anything. dst and src must not overlap.
-func Decode(dst, src []byte, dictSize int) error {
+func Decode(dst, src []byte, dictSize int) error { return decode(dst, src, dictSize, false) }
+
+// DecodeWhole is Decode for a stream of len(dst) bytes: what does not end with them is an error, but for a match that goes on
+// behind them and ends the stream.
+func DecodeWhole(dst, src []byte, dictSize int) error { return decode(dst, src, dictSize, true) }
+
+func decode(dst, src []byte, dictSize int, whole bool) error {
 	if len(src) < rangeBytes {
 		return errShort
 	}
 	d := decoders.Get().(*decoder)
 	err := d.decode(dst, src, dictSize)
+	if err == nil && whole && !d.coder.ended(src) {
+		err = errLong
+	}
 	d.dst = nil
 	decoders.Put(d)
 	return err
@@ -89,5 +99,6 @@ func (d *decoder) decode(dst, src []byte, dictSize int) error {
 	if d.op < len(dst) || d.coder.pos > n {
 		return errShort
 	}
+	d.coder.pos += len(src) - n
 	return nil
 }

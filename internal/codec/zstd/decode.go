@@ -22,6 +22,8 @@ type CorruptError string
 
 func (e CorruptError) Error() string { return string(e) }
 
+const errLong = CorruptError("the frame has more bytes than it should")
+
 const (
 	// overrun is what the decoder may write behind the end of a block if it is to copy by 16 bytes; that makes it
 	// faster by a third.
@@ -45,7 +47,14 @@ var decoders [MaxWindowLog + 1]sync.Pool
 // dst and src do not overlap. It may be called concurrently and allocates no more than the window and a
 // block of 128 KiB need. The error is a CorruptError, or io.ErrUnexpectedEOF if there are fewer bytes; dst
 // is then of no meaning.
-func Decode(dst, src []byte, maxWindowLog int) error {
+func Decode(dst, src []byte, maxWindowLog int) error { return decode(dst, src, maxWindowLog, false) }
+
+// DecodeWhole is Decode for a frame of len(dst) bytes; more are an error.
+func DecodeWhole(dst, src []byte, maxWindowLog int) error {
+	return decode(dst, src, maxWindowLog, true)
+}
+
+func decode(dst, src []byte, maxWindowLog int, whole bool) error {
 	if maxWindowLog < MinWindowLog || maxWindowLog > MaxWindowLog {
 		return fmt.Errorf("zstd: window log %d: it is %d to %d", maxWindowLog, MinWindowLog, MaxWindowLog)
 	}
@@ -75,7 +84,10 @@ func Decode(dst, src []byte, maxWindowLog int) error {
 	if h.sized && h.content < uint64(len(dst)) {
 		return io.ErrUnexpectedEOF
 	}
-	return d.prefix(dst, src)
+	if whole && h.sized {
+		return errLong
+	}
+	return d.prefix(dst, src, whole)
 }
 
 // whole decodes a frame that says that it fills dst.
@@ -99,14 +111,22 @@ func (d *decoder) whole(dst, src []byte) error {
 	return nil
 }
 
-// prefix decodes a frame as far as dst goes.
-func (d *decoder) prefix(dst, src []byte) error {
+// prefix decodes a frame as far as dst goes; whole: it ends there.
+func (d *decoder) prefix(dst, src []byte, whole bool) error {
 	if err := d.Reset(bytes.NewReader(src)); err != nil {
 		return decodeError(err)
 	}
 	_, err := io.ReadFull(d, dst)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
+	}
+	if err == nil && whole {
+		var more [1]byte
+		if n, e := io.ReadFull(d, more[:]); n > 0 {
+			err = errLong
+		} else if e != io.EOF {
+			err = e
+		}
 	}
 	if e := d.Reset(nil); e != nil && err == nil { // lets src go
 		err = e
