@@ -13,8 +13,9 @@ func (e *CorruptError) Error() string {
 }
 
 const (
-	// dstMargin is what a round of the fast loop may write behind its sequence: the rest of a copy by 32 bytes.
-	dstMargin = 32
+	// dstMargin is what a round of the fast loop may write behind where it begins, or behind long literals and matches, whose
+	// ends it checks: 14 literals, a match of 18 bytes and 7 more of copyNear; 31 more of a copy by 32 bytes.
+	dstMargin = 40
 	// srcMargin is what a round of the fast loop may read behind its literals: 32 bytes of a copy, or the offset and
 	// a byte of length.
 	srcMargin = 32
