@@ -260,14 +260,14 @@ func (z *Reader) tail(buf []byte, op, first int) (int, error) {
 			z.endBlock()
 			return op, nil
 		case e&isSpecial != 0:
-			return op, z.unknown(e, badLit)
+			return op, statusErrors[badLit]
 		}
 		e, distance, err := z.symbol(z.dist[:], distBits)
 		switch {
 		case err != nil:
 			return op, err
 		case e&isSpecial != 0:
-			return op, z.unknown(e, badDist)
+			return op, z.badDistance(e)
 		case distance > op-first:
 			return op, statusErrors[farMatch]
 		}
@@ -277,12 +277,11 @@ func (z *Reader) tail(buf []byte, op, first int) (int, error) {
 	return op, nil
 }
 
-// unknown is the error for an entry that is no symbol: of a code, or of the first part of one that is cut.
-func (z *Reader) unknown(e uint32, status int) error {
-	if e&noTable == 0 {
-		return io.ErrUnexpectedEOF
-	}
-	return statusErrors[status]
+// badDistance is the error for an entry that is no distance. Its bits are not read, as in the loop over codes: what is said of the
+// place does not depend on which of the two met it.
+func (z *Reader) badDistance(e uint32) error {
+	z.count += uint(e & 63)
+	return statusErrors[badDist]
 }
 
 var errBlockEnd = errors.New("end of block")

@@ -88,7 +88,7 @@ func (z *Reader) careful(dst []byte, op int) (int, error) {
 			return op, err
 		}
 		if e&isSpecial != 0 {
-			return op, statusErrors[badDist]
+			return op, z.badDistance(e)
 		}
 		if distance > op {
 			return op, statusErrors[farMatch]
