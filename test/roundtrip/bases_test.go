@@ -76,6 +76,12 @@ func store(t *testing.T, name string, b []byte) *os.File {
 
 func basesOf(t *testing.T, bs int, files ...*os.File) *mkfs.Bases {
 	t.Helper()
+	return readBases(t, mkfs.NewBases, bs, files)
+}
+
+// readBases makes bases of files in one of the two ways.
+func readBases(t testing.TB, read func(int, ...mkfs.Base) (*mkfs.Bases, error), bs int, files []*os.File) *mkfs.Bases {
+	t.Helper()
 	var list []mkfs.Base
 	for _, f := range files {
 		st, err := f.Stat()
@@ -84,7 +90,7 @@ func basesOf(t *testing.T, bs int, files ...*os.File) *mkfs.Bases {
 		}
 		list = append(list, mkfs.Base{Data: f, Size: st.Size()})
 	}
-	b, err := mkfs.NewBases(bs, list...)
+	b, err := read(bs, list...)
 	if err != nil {
 		t.Fatal(err)
 	}

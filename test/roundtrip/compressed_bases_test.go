@@ -18,19 +18,7 @@ import (
 
 func fileBasesOf(t testing.TB, bs int, files ...*os.File) *mkfs.Bases {
 	t.Helper()
-	var list []mkfs.Base
-	for _, f := range files {
-		st, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, mkfs.Base{Data: f, Size: st.Size()})
-	}
-	b, err := mkfs.NewFileBases(bs, list...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return readBases(t, mkfs.NewFileBases, bs, files)
 }
 
 // textTree is a base with files of every length against pclusters, most of which compress.
