@@ -220,7 +220,8 @@ func (z *Reader) copyStored(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
-// decode runs codes as far as input and room go, and the careful loop at the end of the source.
+// decode runs codes as far as input and room go, and the careful loop at the end of the source, so that what is before
+// the end of a cut stream is the same whatever the buffers are.
 func (z *Reader) decode(buf []byte, op int) (int, error) {
 	first := op - z.history
 	for op < len(buf)-slack {
@@ -229,11 +230,12 @@ func (z *Reader) decode(buf []byte, op int) (int, error) {
 				return op, err
 			}
 		}
-		if z.end-z.pos < inputMargin {
-			return z.tail(buf, op, first)
-		}
 		var status error
-		op, status = z.codes(buf, op, first, z.end-inputMargin)
+		if z.end-z.pos < inputMargin {
+			op, status = z.careful(buf, op, first, len(buf)-slack)
+		} else {
+			op, status = z.codes(buf, op, first, z.end-inputMargin)
+		}
 		if status == errBlockEnd {
 			z.endBlock()
 			return op, nil
@@ -245,20 +247,20 @@ func (z *Reader) decode(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
-// tail decodes symbol by symbol, so that what is before the end of a cut stream is the same whatever the buffers are.
-func (z *Reader) tail(buf []byte, op, first int) (int, error) {
-	for op < len(buf)-slack {
-		e, length, err := z.symbol(z.lit[:], litBits)
+// careful decodes symbol by symbol, to the end of the block (errBlockEnd) or until op has reached limit, and touches
+// nothing outside of dst and the input: a match that is longer than the rest of dst is cut.
+func (z *Reader) careful(dst []byte, op, first, limit int) (int, error) {
+	for op < limit {
+		e, n, err := z.symbol(z.lit[:], litBits)
 		switch {
 		case err != nil:
 			return op, err
 		case e >= isLiteral:
-			buf[op] = byte(length)
+			dst[op] = byte(n)
 			op++
 			continue
 		case e&blockEnd != 0:
-			z.endBlock()
-			return op, nil
+			return op, errBlockEnd
 		case e&isSpecial != 0:
 			return op, statusErrors[badLit]
 		}
@@ -271,10 +273,32 @@ func (z *Reader) tail(buf []byte, op, first int) (int, error) {
 		case distance > op-first:
 			return op, statusErrors[farMatch]
 		}
-		match(buf, op, distance, length)
-		op += length
+		for from, end := op-distance, min(op+n, len(dst)); op < end; {
+			op += copy(dst[op:end], dst[from:op]) // twice as much each time, if they overlap
+		}
 	}
 	return op, nil
+}
+
+// symbol consumes the next symbol with its extra bits and returns its entry and its value.
+func (z *Reader) symbol(table []uint32, tableBits uint) (e uint32, n int, err error) {
+	if err := z.peek(48); err != nil {
+		return 0, 0, err
+	}
+	e = table[z.bits&(1<<tableBits-1)]
+	if e&(isSpecial|noTable) == isSpecial { // of more bits than tableBits
+		if z.count <= tableBits {
+			return 0, 0, io.ErrUnexpectedEOF
+		}
+		z.take(tableBits)
+		e = table[sub(e, z.bits)]
+	}
+	n = value(e, z.bits)
+	if used := uint(e & 63); used <= z.count {
+		z.take(used)
+		return e, n, nil
+	}
+	return 0, 0, io.ErrUnexpectedEOF
 }
 
 // badDistance is the error for an entry that is no distance. Its bits are not read, as in the loop over codes: what is said of the

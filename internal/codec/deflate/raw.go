@@ -56,67 +56,15 @@ func (z *Reader) raw(dst []byte) (op int, err error) {
 // rawCodes decodes a block of codes: by the fast loop while it may load and write beyond where it is, then
 // by the careful one.
 func (z *Reader) rawCodes(dst []byte, op int) (int, error) {
+	var err error
 	if limit := z.end - inputMargin; limit >= z.pos && op < len(dst)-slack {
-		var err error
-		if op, err = z.codes(dst, op, 0, limit); err == errBlockEnd {
-			return op, nil
-		} else if err != nil {
-			return op, err
-		}
+		op, err = z.codes(dst, op, 0, limit)
 	}
-	return z.careful(dst, op)
-}
-
-// careful decodes to the end of the block or of dst and touches nothing outside of dst and the input.
-func (z *Reader) careful(dst []byte, op int) (int, error) {
-	for op < len(dst) {
-		e, n, err := z.symbol(z.lit[:], litBits)
-		switch {
-		case err != nil:
-			return op, err
-		case e >= isLiteral:
-			dst[op] = byte(n)
-			op++
-			continue
-		case e&blockEnd != 0:
-			return op, nil
-		case e&isSpecial != 0:
-			return op, statusErrors[badLit]
-		}
-		e, distance, err := z.symbol(z.dist[:], distBits)
-		if err != nil {
-			return op, err
-		}
-		if e&isSpecial != 0 {
-			return op, z.badDistance(e)
-		}
-		if distance > op {
-			return op, statusErrors[farMatch]
-		}
-		for from, end := op-distance, min(op+n, len(dst)); op < end; {
-			op += copy(dst[op:end], dst[from:op]) // twice as much each time, if they overlap
-		}
+	if err == nil {
+		op, err = z.careful(dst, op, 0, len(dst))
 	}
-	return op, nil
-}
-
-// symbol consumes the next symbol with its extra bits and returns its entry and its value.
-func (z *Reader) symbol(table []uint32, tableBits uint) (e uint32, n int, err error) {
-	if err := z.peek(48); err != nil {
-		return 0, 0, err
+	if err == errBlockEnd {
+		err = nil
 	}
-	e = table[z.bits&(1<<tableBits-1)]
-	if e&(isSpecial|noTable) == isSpecial { // of more bits than tableBits
-		if z.count <= tableBits {
-			return 0, 0, io.ErrUnexpectedEOF
-		}
-		z.take(tableBits)
-		e = table[sub(e, z.bits)]
-	}
-	n = value(e, z.bits)
-	if used := uint(e & 63); used <= z.count {
-		z.take(used)
-		return e, n, nil
-	}
-	return 0, 0, io.ErrUnexpectedEOF
+	return op, err
 }
