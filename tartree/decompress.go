@@ -50,7 +50,7 @@ const (
 // its own, at most 1.5 MiB; Close ends that and waits for it, but leaves r open.
 //
 // Gzip takes 1 MiB. From the second member on, members are decoded on as many goroutines as there are processors, up
-// to 8, and one more, with up to 6 MiB each: deflate.Stream.
+// to 8, and one more, with up to 6.5 MiB each: deflate.Stream.
 //
 // Zeros behind the last gzip member are ignored; other trailing garbage is an error, as in containerd. What is
 // wrong with the compressed data is an *Error whose offset counts uncompressed bytes; xz, bzip2 and lz4 match
@@ -106,15 +106,19 @@ func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 		return nil, None, &Error{Off: 0, Why: why, Kind: errors.ErrUnsupported}
 	}
 	d.kind = kind
+	size := ringWindow
+	if kind == Gzip {
+		size = deflate.MinBuffer + gzipWindow
+	}
+	g := newRing(size, tap)
+	in.stop = g.stop
 	switch kind {
 	case None:
-		return newRing(ringWindow, d.plain, tap), kind, nil
+		g.start(d.plain)
 	case Gzip:
 		d.gz = deflate.NewStream(tagged{br}, runtime.GOMAXPROCS(0))
-		g := newRingOf(deflate.MinBuffer+gzipWindow, tap)
 		g.onStop, g.onClose = d.gz.Cancel, d.gz.Close
 		g.start(d.gzip)
-		return g, kind, nil
 	default:
 		// one goroutine: the blocks of a frame depend on each other, and more of them cost more than they bring
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(wide(head)))
@@ -122,8 +126,9 @@ func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 			return nil, None, d.fail(err)
 		}
 		d.zr = z
-		return newRing(ringWindow, d.zstd, tap), kind, nil
+		g.start(d.zstd)
 	}
+	return g, kind, nil
 }
 
 // wide reports whether a zstd decoder should save memory: it takes twice the window otherwise, and 7 % less
@@ -151,13 +156,21 @@ func recognize(b []byte) (c Compression, why string) {
 	return None, ""
 }
 
-// input remembers whether it was the source that failed.
+// input remembers whether it was the source that failed. It ends when stop is closed: much that is read may decode to
+// nothing.
 type input struct {
-	r   io.Reader
-	err error
+	r    io.Reader
+	stop <-chan struct{}
+	err  error
 }
 
 func (i *input) Read(p []byte) (int, error) {
+	select {
+	case <-i.stop:
+		i.err = errClosed
+		return 0, errClosed
+	default:
+	}
 	n, err := i.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		i.err = err

@@ -350,3 +350,91 @@ func TestGzipTakesOneMiB(t *testing.T) {
 		t.Errorf("%d KiB", got>>10)
 	}
 }
+
+// endless goes on for ever.
+type endless struct{ head, loop string }
+
+func (e *endless) Read(p []byte) (n int, err error) {
+	if e.head != "" {
+		n = copy(p, e.head)
+		e.head = e.head[n:]
+		return n, nil
+	}
+	for len(p)-n >= len(e.loop) {
+		n += copy(p[n:], e.loop)
+	}
+	return n, nil
+}
+
+func TestContextEndsWhatDecodesToNothing(t *testing.T) {
+	header := "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+	for _, procs := range []int{1, 4} {
+		func() {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			for name, source := range map[string]*endless{
+				"blocks": {header, "\x00\x00\x00\xff\xff"}, "members": {gz(t, "x"), gz(t, "")}, "zeros": {gz(t, "x"), "\x00"},
+				"skippable frames": {zst(t, "x"), "\x50\x2a\x4d\x18\x00\x00\x00\x00"},
+			} {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				r, _, err := DecompressContext(ctx, source, io.Discard)
+				if err != nil {
+					t.Fatal(err)
+				}
+				why := errors.New("enough")
+				time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
+				if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); !errors.Is(err, why) { // or the test takes for ever
+					t.Errorf("%s: %v", name, err)
+				}
+				if err := r.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+}
+
+// partial takes left bytes, then it fails, or only says how many it took.
+type partial struct {
+	left int
+	err  error
+}
+
+func (w *partial) Write(p []byte) (int, error) {
+	n := min(len(p), w.left)
+	if w.left -= n; n < len(p) {
+		return n, w.err
+	}
+	return n, nil
+}
+
+func TestWriteToLosesNothing(t *testing.T) {
+	want := text(1 << 20)
+	for _, full := range []error{errors.New("full"), nil} {
+		for _, in := range []string{want, gz(t, want), zst(t, want)} {
+			r, _, err := Decompress(strings.NewReader(in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := r.(io.WriterTo).WriteTo(&partial{5000, full})
+			if n != 5000 || full != nil && err != full || full == nil && err != io.ErrShortWrite {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+			if rest, err := io.ReadAll(r); err != nil || string(rest) != want[5000:] {
+				t.Errorf("%d of %d bytes are left, %v", len(rest), len(want)-5000, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	r, _, err := DecompressTap(strings.NewReader(gz(t, want)), &partial{5000, nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); err != io.ErrShortWrite {
+		t.Errorf("a tap that takes less: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -44,17 +44,8 @@ type ring struct {
 // window is data in a buffer.
 type window struct{ data, buffer []byte }
 
-// newRing starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill gets a
-// buffer of the given size and returns the next bytes, and the buffer in which they are: that one, or another one in
-// exchange for it.
-func newRing(size int, fill func([]byte) (data, buffer []byte, err error), tap io.Writer) *ring {
-	g := newRingOf(size, tap)
-	g.start(fill)
-	return g
-}
-
-// newRingOf is newRing without the start.
-func newRingOf(size int, tap io.Writer) *ring {
+// newRing returns a ring of buffers of this size; start has to follow.
+func newRing(size int, tap io.Writer) *ring {
 	g := &ring{
 		size: size,
 		free: make(chan []byte, ringBuffers),
@@ -72,6 +63,8 @@ func newRingOf(size int, tap io.Writer) *ring {
 	return g
 }
 
+// start starts the goroutine that calls fill until it returns an error, io.EOF at the end. fill gets a buffer and
+// returns the next bytes, and the buffer in which they are: that one, or another one in exchange for it.
 func (g *ring) start(fill func([]byte) (data, buffer []byte, err error)) {
 	if g.tap != nil {
 		g.done.Go(g.feedTap)
@@ -133,7 +126,7 @@ func (g *ring) feedTap() {
 	defer close(g.release)
 	for b := range g.tapped {
 		if g.tapErr == nil {
-			_, g.tapErr = g.tap.Write(b)
+			_, g.tapErr = writeAll(g.tap, b)
 		}
 		g.release <- b
 	}
@@ -205,12 +198,22 @@ func (g *ring) WriteTo(w io.Writer) (int64, error) {
 			}
 			return n, err
 		}
-		c, err := w.Write(b)
+		c, err := writeAll(w, b)
 		n += int64(c)
 		if err != nil {
+			g.rest = b[c:]
 			return n, err
 		}
 	}
+}
+
+// writeAll is w.Write, with an error if it takes less and has none.
+func writeAll(w io.Writer, b []byte) (int, error) {
+	n, err := w.Write(b)
+	if n < len(b) && err == nil {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 // cancel ends the producer, for the reason why.

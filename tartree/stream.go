@@ -117,8 +117,8 @@ type payload struct {
 	left int64
 }
 
-// NextWindow implements Windower.
-func (p *payload) NextWindow() ([]byte, error) {
+// window returns the next bytes; advance has to follow.
+func (p *payload) window() ([]byte, error) {
 	if p.left == 0 {
 		return nil, io.EOF
 	}
@@ -129,40 +129,42 @@ func (p *payload) NextWindow() ([]byte, error) {
 	if int64(len(w)) > p.left {
 		w = w[:p.left:p.left]
 	}
-	p.s.win = p.s.win[len(w):]
-	p.left -= int64(len(w))
 	return w, nil
+}
+
+// advance takes n bytes of the window.
+func (p *payload) advance(n int) {
+	p.s.win = p.s.win[n:]
+	p.left -= int64(n)
+}
+
+// NextWindow implements Windower.
+func (p *payload) NextWindow() ([]byte, error) {
+	w, err := p.window()
+	p.advance(len(w))
+	return w, err
 }
 
 // Read implements io.Reader.
 func (p *payload) Read(b []byte) (int, error) {
-	if p.left == 0 {
-		return 0, io.EOF
-	}
-	if len(p.s.win) == 0 && !p.s.fill() {
-		return 0, p.cut()
-	}
-	if int64(len(b)) > p.left {
-		b = b[:p.left]
-	}
-	n := copy(b, p.s.win)
-	p.s.win = p.s.win[n:]
-	p.left -= int64(n)
-	return n, nil
+	w, err := p.window()
+	n := copy(b, w)
+	p.advance(n)
+	return n, err
 }
 
 // WriteTo implements io.WriterTo.
-func (p *payload) WriteTo(w io.Writer) (int64, error) {
-	var n int64
+func (p *payload) WriteTo(to io.Writer) (n int64, err error) {
 	for {
-		b, err := p.NextWindow()
+		w, err := p.window()
+		if err == io.EOF {
+			return n, nil
+		}
 		if err != nil {
-			if err == io.EOF {
-				err = nil
-			}
 			return n, err
 		}
-		c, err := w.Write(b)
+		c, err := writeAll(to, w)
+		p.advance(c)
 		n += int64(c)
 		if err != nil {
 			return n, err

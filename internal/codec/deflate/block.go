@@ -82,18 +82,13 @@ func (z *Reader) dynamicHeader() error {
 // codeLengths reads the lengths of the codes, which are run-length encoded.
 func (z *Reader) codeLengths(lens []uint8, table *[1 << preBits]uint32) error {
 	for i := 0; i < len(lens); {
-		if err := z.peek(preBits + 7); err != nil {
+		e, s, err := z.symbol(table[:], preBits)
+		if err != nil {
 			return err
 		}
-		e := table[z.bits&(1<<preBits-1)]
 		if e&isSpecial != 0 {
 			return corrupt("code of the code lengths")
 		}
-		if err := z.need(uint(e & 0x7F)); err != nil {
-			return err
-		}
-		z.take(uint(e & 0x7F))
-		s := e >> 16
 		if s < 16 {
 			lens[i] = uint8(s)
 			i++

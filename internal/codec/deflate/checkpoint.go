@@ -22,7 +22,7 @@ type Checkpoint struct {
 // the Window. Must be called before the first Next.
 //
 // The Window holds only what is referred to: to find that out, the 32 KiB behind each checkpoint are decoded three
-// more times (referred).
+// more times (referred). Up to 192 KiB of the source are kept for that, and for its duration there are 300 KiB more.
 func (z *Reader) Checkpoints(every int64, fn func(Checkpoint)) {
 	every = max(every, History)
 	z.points = &recorder{every: every, next: every, fn: fn}
@@ -66,8 +66,9 @@ func (p *recorder) step(z *Reader, buf []byte) {
 	}
 }
 
+// take takes a checkpoint; the one before it has been finished, as every is History or more.
 func (p *recorder) take(z *Reader, buf []byte, block int64) {
-	if p.pending != nil { // only after a short member; it has been finished
+	if p.pending != nil { // tests have them nearer
 		return
 	}
 	window := append([]byte(nil), buf[len(buf)-z.history:]...)
@@ -86,22 +87,31 @@ func (p *recorder) finish(out int64) {
 	p.fn(c)
 }
 
-// Resume returns a Reader that goes on at a checkpoint of the data in r. A checkpoint of other data, or a changed one,
-// gives an error or wrong bytes: what must be right is verified by its digest. The checksum of a member is verified
-// when its end is reached.
-func Resume(c Checkpoint, r io.ReaderAt) (*Reader, error) {
+// Resume returns a Reader that goes on at a checkpoint of the gzip data in r, through all members that follow. A checkpoint
+// of other data, or a changed one, gives an error or wrong bytes: what must be right is verified by its digest. The checksum
+// of a member is verified when its end is reached.
+func Resume(c Checkpoint, r io.ReaderAt) (*Reader, error) { return resume(NewReader(nil), c, r) }
+
+// ResumeRaw is Resume for DEFLATE data without a header, as of NewRawReader.
+func ResumeRaw(c Checkpoint, r io.ReaderAt) (*Reader, error) {
+	z := NewReader(nil)
+	z.bare, z.one = true, true
+	return resume(z, c, r)
+}
+
+func resume(z *Reader, c Checkpoint, r io.ReaderAt) (*Reader, error) {
 	if c.In < 0 || c.Out < 0 || c.Block < -1 || c.Block > c.In || c.Reach < 0 || c.Reach > History || len(c.Window) > c.Reach {
 		return nil, fmt.Errorf("deflate: checkpoint at %d: not one of any data", c.Out)
 	}
-	z := NewReader(nil)
 	z.state = atBlock
 	if c.Block >= 0 {
-		if err := z.intoBlock(c, r); err != nil {
-			return nil, err
-		}
+		z.err = z.intoBlock(c, r)
 	}
-	if err := z.seek(r, c.In); err != nil {
-		return nil, err
+	if z.err == nil {
+		z.err = z.seek(r, c.In)
+	}
+	if z.locate(); z.err != nil {
+		return nil, z.err
 	}
 	z.window = make([]byte, c.Reach)
 	copy(z.window[c.Reach-len(c.Window):], c.Window)
@@ -130,7 +140,7 @@ func (z *Reader) intoBlock(c Checkpoint, r io.ReaderAt) error {
 // seek goes to a bit of the source.
 func (z *Reader) seek(r io.ReaderAt, bit int64) error {
 	z.r = io.NewSectionReader(r, bit>>3, math.MaxInt64-bit>>3)
-	z.base, z.pos, z.end, z.eof, z.bits, z.count = bit>>3, 0, 0, false, 0, 0
+	z.base, z.pos, z.end, z.srcErr, z.bits, z.count = bit>>3, 0, 0, nil, 0, 0
 	n := uint(bit & 7)
 	if err := z.need(n); err != nil {
 		return err

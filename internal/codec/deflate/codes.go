@@ -45,7 +45,7 @@ func (z *Reader) codes(buf []byte, op, first, limit int) (int, error) {
 	z.pos = l.pos - int(l.count>>3)
 	z.count = l.count & 7
 	z.bits = l.bits & (1<<z.count - 1)
-	l.buf = nil
+	l.buf, l.in = nil, nil
 	return l.op, statusErrors[l.status]
 }
 
@@ -58,7 +58,7 @@ loop:
 		bits |= binary.LittleEndian.Uint64(in[pos:]) << (count & 63)
 		pos += int(63-count) >> 3
 		count |= 56
-		e := lit[bits&(1<<litBits-1)]
+		e := lit[bits&litMask]
 		for n := 0; e >= isLiteral; n++ { // up to three of up to 11 bits
 			buf[op] = byte(e >> 16)
 			op++
@@ -67,7 +67,7 @@ loop:
 			if n == 2 {
 				continue loop
 			}
-			e = lit[bits&(1<<litBits-1)]
+			e = lit[bits&litMask]
 		}
 		if e&isSpecial != 0 {
 			if e&noTable == 0 {

@@ -4,6 +4,9 @@ package deflate
 
 import "golang.org/x/sys/cpu"
 
+// The assembly takes a byte as the index of distances.
+const _ = uint(distBits-8) + uint(8-distBits)
+
 // haveBMI2 tells whether the processor has SHLX, SHRX and BZHI: Haswell, Zen and later. BenchmarkDecode is
 // what the assembly is for.
 var haveBMI2 = cpu.X86.HasBMI2

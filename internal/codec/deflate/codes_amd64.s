@@ -7,8 +7,8 @@
 // input and R10 its limit, DI next byte of the output, R11 the end of its room and R12 the first one a
 // match may refer to, R8 and R9 the tables, AX the entry.
 
-// Entries are such that their low byte is the number of bits to consume, bits 8 to 13 the part of them that is
-// the code, and the rest the value.
+// Entries are such that their low byte is the number of bits to consume, bits 8 to 12 the part of them that is
+// the code, and the rest the value. The index of distances is a byte: codes_amd64.go.
 
 #define CONSUME \
 	SHRXQ AX, BX, BX \
@@ -27,8 +27,8 @@
 	ORL   $56, CX
 
 #define LOOKUP \
-	MOVL BX, AX         \
-	ANDL $2047, AX      \
+	MOVL BX, AX             \
+	ANDL $const_litMask, AX \
 	MOVL (R8)(AX*4), AX
 
 #define LITERAL \

@@ -34,14 +34,12 @@ func corrupt(what string) error { return CorruptError(what + " is wrong") }
 
 // DataError says where a Reader found what breaks the format.
 type DataError struct {
-	In  int64 // byte of the source that was looked at
+	In  int64 // byte of the source that was looked at, or where the source ends
 	Out int64 // decoded bytes before it, of all members
-	Why CorruptError
+	Why error // a CorruptError, or io.ErrUnexpectedEOF
 }
 
-func (e *DataError) Error() string {
-	return fmt.Sprintf("%s, at byte %d of the input", string(e.Why), e.In)
-}
+func (e *DataError) Error() string { return fmt.Sprintf("%v, at byte %d of the input", e.Why, e.In) }
 
 // Unwrap returns Why.
 func (e *DataError) Unwrap() error { return e.Why }
@@ -60,15 +58,15 @@ const (
 // Reader decodes gzip data of any number of members; zeros behind the last one are ignored. Its memory is 82 KiB and the
 // buffers that Next gets; Read and WriteTo make one.
 type Reader struct {
-	r   io.Reader
-	in  []byte // inputSize bytes, or what Decode was given
-	pos int    // next byte of in that is not in bits
-	end int    // of what in holds
-	eof bool
+	r      io.Reader
+	in     []byte // inputSize bytes, or what Decode was given
+	pos    int    // next byte of in that is not in bits
+	end    int    // of what in holds
+	srcErr error  // what the source ended with, io.EOF too; what in holds comes before it
 
 	base int64 // where in[0] is in the source
 
-	exact *exact // takes from the source only what is decoded; nil: reads ahead
+	exact *exact // takes and asks for only what is decoded; nil: reads ahead
 	bare  bool   // DEFLATE data without header and checksum
 	one   bool   // the end of the first member is the end
 	stop  int64  // Next returns at the end of a member there; anyEnd: of any member; 0: of none
@@ -107,13 +105,13 @@ func NewReader(r io.Reader) *Reader {
 }
 
 // NewMemberReader returns a Reader of one gzip member. When the Reader has returned io.EOF, the next byte of r is the
-// one behind the member. The buffer of r has minPeek bytes or more.
+// one behind the member, and none behind it was asked for. The buffer of r has 64 bytes or more.
 func NewMemberReader(r *bufio.Reader) *Reader {
 	return &Reader{exact: &exact{r: r}, one: true, in: make([]byte, inputSize)}
 }
 
 // NewRawReader returns a Reader of DEFLATE data without a header, RFC 1951, which end where their last block says so;
-// the next byte of r is then the one behind them. The buffer of r has minPeek bytes or more.
+// the next byte of r is then the one behind them, and was not asked for. The buffer of r has 64 bytes or more.
 func NewRawReader(r *bufio.Reader) *Reader {
 	z := NewMemberReader(r)
 	z.bare, z.state = true, atBlock
@@ -122,8 +120,9 @@ func NewRawReader(r *bufio.Reader) *Reader {
 
 // Next decodes into buf, of MinBuffer bytes or more, and returns the part of it that holds the next bytes of
 // the stream. That part, and History bytes before it, must not change until Next returns again; it may then be
-// the same buf. At the end err is io.EOF, otherwise *DataError, io.ErrUnexpectedEOF or what the source
-// returned; data that comes with an error is good. Not to be mixed with Read and WriteTo.
+// the same buf. At the end err is io.EOF, otherwise *DataError or what the source returned, behind all that could be
+// decoded; data that comes with an error is good. Next waits for the source until the buffer is full, whatever an encoder
+// has flushed: it is not for conversations. Not to be mixed with Read and WriteTo.
 func (z *Reader) Next(buf []byte) (data []byte, err error) {
 	if z.err != nil {
 		return nil, z.err
@@ -161,12 +160,22 @@ func (z *Reader) stopped() bool {
 	return false
 }
 
-// locate says where the data break the format, if they do.
+// locate says where the data break the format, if they do, or why the input ends.
 func (z *Reader) locate() {
-	if why, ok := z.err.(CorruptError); ok {
+	switch why := z.err.(type) {
+	case CorruptError:
 		z.err = &DataError{In: z.at() >> 3, Out: z.out, Why: why}
+	case inputEnds:
+		if z.err = z.srcErr; z.srcErr == io.EOF {
+			z.err = &DataError{In: z.base + int64(z.end), Out: z.out, Why: io.ErrUnexpectedEOF}
+		}
 	}
 }
+
+// inputEnds is the error for bits that are not there.
+type inputEnds struct{}
+
+func (inputEnds) Error() string { return io.ErrUnexpectedEOF.Error() }
 
 // step goes on by one state, or as far as there is room.
 func (z *Reader) step(buf []byte, op int) (int, error) {
@@ -183,7 +192,7 @@ func (z *Reader) step(buf []byte, op int) (int, error) {
 		return op, z.trailer()
 	default:
 		if z.one {
-			return op, z.exact.end(z.end - z.pos)
+			return op, z.leave()
 		}
 		return op, z.nextMember()
 	}
@@ -203,10 +212,8 @@ func (z *Reader) endBlock() {
 
 func (z *Reader) copyStored(buf []byte, op int) (int, error) {
 	for z.stored > 0 && op < len(buf)-slack {
-		if z.pos == z.end {
-			if err := z.fill(); err != nil {
-				return op, err
-			}
+		if err := z.fill(); err != nil {
+			return op, err
 		}
 		n := min(z.stored, z.end-z.pos, len(buf)-slack-op)
 		copy(buf[op:], z.in[z.pos:z.pos+n])
@@ -220,15 +227,13 @@ func (z *Reader) copyStored(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
-// decode runs codes as far as input and room go, and the careful loop at the end of the source, so that what is before
-// the end of a cut stream is the same whatever the buffers are.
+// decode runs codes as far as input and room go, and the careful loop where the input ends, so that what is before the end
+// of a cut stream is the same whatever the buffers are. So does a Reader that must not ask for more than it needs.
 func (z *Reader) decode(buf []byte, op int) (int, error) {
 	first := op - z.history
 	for op < len(buf)-slack {
-		for z.end-z.pos < inputMargin && !z.eof {
-			if err := z.more(); err != nil {
-				return op, err
-			}
+		for z.end-z.pos < inputMargin && z.srcErr == nil && z.exact == nil {
+			z.more()
 		}
 		var status error
 		if z.end-z.pos < inputMargin {
@@ -247,10 +252,11 @@ func (z *Reader) decode(buf []byte, op int) (int, error) {
 	return op, nil
 }
 
-// careful decodes symbol by symbol, to the end of the block (errBlockEnd) or until op has reached limit, and touches
-// nothing outside of dst and the input: a match that is longer than the rest of dst is cut.
+// careful decodes symbol by symbol, to the end of the block (errBlockEnd), until op has reached limit, or until the source
+// has given enough for codes again. It touches nothing outside of dst and the input: a match that is longer than the rest
+// of dst is cut.
 func (z *Reader) careful(dst []byte, op, first, limit int) (int, error) {
-	for op < limit {
+	for op < limit && (z.exact == nil || z.end-z.pos < inputMargin) {
 		e, n, err := z.symbol(z.lit[:], litBits)
 		switch {
 		case err != nil:
@@ -280,25 +286,43 @@ func (z *Reader) careful(dst []byte, op, first, limit int) (int, error) {
 	return op, nil
 }
 
-// symbol consumes the next symbol with its extra bits and returns its entry and its value.
+// symbol consumes the next symbol with its extra bits and returns its entry and its value. The source is asked for no more
+// than that.
 func (z *Reader) symbol(table []uint32, tableBits uint) (e uint32, n int, err error) {
-	if err := z.peek(48); err != nil {
-		return 0, 0, err
-	}
-	e = table[z.bits&(1<<tableBits-1)]
-	if e&(isSpecial|noTable) == isSpecial { // of more bits than tableBits
-		if z.count <= tableBits {
-			return 0, 0, io.ErrUnexpectedEOF
+	for {
+		all := z.gather(48)
+		bits, used := z.bits, uint(0)
+		e = table[bits&(1<<tableBits-1)]
+		if e&(isSpecial|noTable) == isSpecial { // of more bits than tableBits
+			bits, used = bits>>tableBits, tableBits
+			e = table[sub(e, bits)]
 		}
-		z.take(tableBits)
-		e = table[sub(e, z.bits)]
+		if used += uint(e & 63); used <= z.count && (all || e&invalid != invalid || e&blockEnd != 0) {
+			n = value(e, bits)
+			z.take(used)
+			return e, n, nil
+		}
+		if all {
+			return 0, 0, inputEnds{}
+		}
+		z.more()
 	}
-	n = value(e, z.bits)
-	if used := uint(e & 63); used <= z.count {
-		z.take(used)
-		return e, n, nil
+}
+
+// gather gets n bits into z.bits, n up to 48, without asking the source, and reports whether there are as many or never
+// will be.
+func (z *Reader) gather(n uint) bool {
+	if z.count < n && z.end-z.pos >= 8 {
+		z.bits |= binary.LittleEndian.Uint64(z.in[z.pos:]) << z.count
+		z.pos += int(63-z.count) >> 3
+		z.count |= 56
+		z.bits &= 1<<z.count - 1
 	}
-	return 0, 0, io.ErrUnexpectedEOF
+	for ; z.count < n && z.pos < z.end; z.count += 8 {
+		z.bits |= uint64(z.in[z.pos]) << z.count
+		z.pos++
+	}
+	return z.count >= n || z.pos == z.end && z.srcErr != nil
 }
 
 // badDistance is the error for an entry that is no distance. Its bits are not read, as in the loop over codes: what is said of the
@@ -311,82 +335,52 @@ func (z *Reader) badDistance(e uint32) error {
 var errBlockEnd = errors.New("end of block")
 
 // more moves the rest of the input to the front, with the bytes before it that may be in z.bits and are
-// given back, and reads behind it, once. At the end of the source it sets eof.
-func (z *Reader) more() error {
+// given back, and reads behind it, once. The last time it sets srcErr.
+func (z *Reader) more() {
 	back := min(z.pos, 8)
 	z.end = copy(z.in[:], z.in[z.pos-back:z.end])
 	z.base += int64(z.pos - back)
 	z.pos = back
+	n := 0
 	if z.exact != nil {
-		n, err := z.exact.peek(z.in[z.end:], z.end-z.pos+int(z.count/8))
-		z.end += n
-		if err == io.EOF {
-			z.eof, err = true, nil
-		}
-		return err
+		n, z.srcErr = z.exact.peek(z.in[z.end:], z.end-z.pos+int(z.count/8))
+	} else {
+		n, z.srcErr = readOnce(z.r, z.in[z.end:])
 	}
+	if z.points != nil {
+		z.points.input(z.in[z.end : z.end+n])
+	}
+	z.end += n
+}
+
+// readOnce reads something.
+func readOnce(r io.Reader, b []byte) (int, error) {
 	for range maxEmpty {
-		n, err := z.r.Read(z.in[z.end:])
-		if z.points != nil {
-			z.points.input(z.in[z.end : z.end+n])
-		}
-		z.end += n
-		if err == io.EOF {
-			z.eof = true
-			return nil
-		}
-		if err != nil || n > 0 {
-			return err
+		if n, err := r.Read(b); n > 0 || err != nil {
+			return n, err
 		}
 	}
-	return io.ErrNoProgress
+	return 0, io.ErrNoProgress
 }
 
 // fill is more for those who need another byte.
 func (z *Reader) fill() error {
 	for z.pos == z.end {
-		if z.eof {
-			return io.ErrUnexpectedEOF
+		if z.srcErr != nil {
+			return inputEnds{}
 		}
-		if err := z.more(); err != nil {
-			return err
-		}
+		z.more()
 	}
 	return nil
 }
 
-// peek gets n bits into z.bits, n up to 48, or as many as there are.
-func (z *Reader) peek(n uint) error {
-	if z.count < n && z.end-z.pos >= 8 {
-		z.bits |= binary.LittleEndian.Uint64(z.in[z.pos:]) << z.count
-		z.pos += int(63-z.count) >> 3
-		z.count |= 56
-		z.bits &= 1<<z.count - 1
-		return nil
-	}
-	for z.count < n {
-		if err := z.fill(); err == io.ErrUnexpectedEOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		z.bits |= uint64(z.in[z.pos]) << z.count
-		z.pos++
-		z.count += 8
-	}
-	return nil
-}
-
-// need is peek for bits that must be there.
+// need gets n bits into z.bits, n up to 48.
 func (z *Reader) need(n uint) error {
-	if z.count >= n {
-		return nil
-	}
-	if err := z.peek(n); err != nil {
-		return err
+	for z.count < n && !z.gather(n) {
+		z.more()
 	}
 	if z.count < n {
-		return io.ErrUnexpectedEOF
+		return inputEnds{}
 	}
 	return nil
 }

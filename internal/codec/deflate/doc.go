@@ -18,7 +18,7 @@
 // Decoding is about three times as fast as compress/gzip. What makes the difference: it decodes into the buffers of the
 // caller, where the last 32 KiB of history are kept too, so nothing is copied afterwards; the bit
 // buffer is filled by eight bytes at a time; tables have the base and the extra bits of lengths and
-// distances ready; and matches are copied by 16 bytes, beyond their end.
+// distances ready; and matches are copied by 16 or 32 bytes, beyond their end.
 //
 // The Encoder parses once. Symbols become part of a block, some at a time, or of the next one if two
 // blocks are shorter, which is known to the bit: the size of a block follows from how often which symbol occurs. When

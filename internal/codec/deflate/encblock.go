@@ -204,23 +204,6 @@ func (c *code) runLengths(lens []uint8) {
 	}
 }
 
-// fixedLens are the lengths of the fixed code. RFC 1951, 3.2.6.
-var fixedLens = func() (lens [288]uint8) {
-	for i := range lens {
-		switch {
-		case i < 144:
-			lens[i] = 8
-		case i < 256:
-			lens[i] = 9
-		case i < 280:
-			lens[i] = 7
-		default:
-			lens[i] = 8
-		}
-	}
-	return lens
-}()
-
 // write writes a block that is not the last one, of as many bits as build said.
 func (c *code) write(w *bitWriter, symbols []symbol) {
 	if c.fixed {

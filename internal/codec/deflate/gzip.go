@@ -1,6 +1,7 @@
 package deflate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -17,37 +18,34 @@ const (
 // memberHeader reads the header of a member.
 func (z *Reader) memberHeader() error {
 	var b [10]byte
-	if err := z.readBytes(b[:]); err != nil {
+	var sum uint32
+	if err := z.headerBytes(b[:], &sum); err != nil {
 		return err
 	}
 	if b[0] != 0x1F || b[1] != 0x8B || b[2] != 8 {
 		return corrupt("header of a member")
 	}
-	sum, flags := crc32.ChecksumIEEE(b[:]), b[3]
+	flags := b[3]
 	if flags&flagExtra != 0 {
-		if err := z.readBytes(b[:2]); err != nil {
+		if err := z.headerBytes(b[:2], &sum); err != nil {
 			return err
 		}
-		sum = crc32.Update(sum, crc32.IEEETable, b[:2])
-		for range binary.LittleEndian.Uint16(b[:]) {
-			if _, err := z.headerByte(&sum); err != nil {
-				return err
-			}
+		if err := z.skipHeader(int(binary.LittleEndian.Uint16(b[:])), &sum); err != nil {
+			return err
 		}
 	}
 	for _, f := range [...]byte{flagName, flagComment} {
-		for c := f & flags; c != 0; {
-			var err error
-			if c, err = z.headerByte(&sum); err != nil {
+		if f&flags != 0 {
+			if err := z.skipHeader(-1, &sum); err != nil {
 				return err
 			}
 		}
 	}
-	if flags&flagHeaderSum != 0 {
-		if err := z.readBytes(b[:2]); err != nil {
+	if want := uint16(sum); flags&flagHeaderSum != 0 {
+		if err := z.headerBytes(b[:2], &sum); err != nil {
 			return err
 		}
-		if binary.LittleEndian.Uint16(b[:]) != uint16(sum) {
+		if binary.LittleEndian.Uint16(b[:]) != want {
 			return corrupt("checksum of a member's header")
 		}
 	}
@@ -55,11 +53,31 @@ func (z *Reader) memberHeader() error {
 	return nil
 }
 
-func (z *Reader) headerByte(sum *uint32) (byte, error) {
-	var b [1]byte
-	err := z.readBytes(b[:])
-	*sum = crc32.Update(*sum, crc32.IEEETable, b[:])
-	return b[0], err
+// headerBytes fills b with bytes of the header, which sum is of.
+func (z *Reader) headerBytes(b []byte, sum *uint32) error {
+	err := z.readBytes(b)
+	*sum = crc32.Update(*sum, crc32.IEEETable, b)
+	return err
+}
+
+// skipHeader skips n bytes of the header; below 0: to a zero and that, too.
+func (z *Reader) skipHeader(n int, sum *uint32) error {
+	for n != 0 {
+		if err := z.fill(); err != nil {
+			return err
+		}
+		b := z.in[z.pos:z.end]
+		if n > 0 {
+			b = b[:min(n, len(b))]
+			n -= len(b)
+		} else if i := bytes.IndexByte(b, 0); i >= 0 {
+			b = b[:i+1]
+			n = 0
+		}
+		*sum = crc32.Update(*sum, crc32.IEEETable, b)
+		z.pos += len(b)
+	}
+	return nil
 }
 
 // update takes data of the member in.
@@ -91,9 +109,10 @@ func (z *Reader) trailer() error {
 // nextMember skips zeros behind a member; io.EOF if nothing follows.
 func (z *Reader) nextMember() error {
 	for {
-		if err := z.fill(); err == io.ErrUnexpectedEOF {
-			return io.EOF
-		} else if err != nil {
+		if err := z.fill(); err != nil {
+			if z.srcErr == io.EOF {
+				return io.EOF
+			}
 			return err
 		}
 		switch z.in[z.pos] {

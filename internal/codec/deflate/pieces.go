@@ -77,17 +77,11 @@ func (s *splitter) done(r *run) {
 // read appends what the source gives.
 func (s *splitter) read(b []byte) []byte {
 	if cap(b)-len(b) < inputSize {
-		b = append(make([]byte, 0, 2*cap(b)+2*inputSize), b...)
+		b = append(make([]byte, 0, min(2*cap(b), s.most)+2*inputSize), b...)
 	}
-	for range maxEmpty {
-		n, err := s.r.Read(b[len(b) : len(b)+inputSize])
-		b = b[:len(b)+n]
-		if s.err = err; n > 0 || err != nil {
-			return b
-		}
-	}
-	s.err = io.ErrNoProgress
-	return b
+	n, err := readOnce(s.r, b[len(b):len(b)+inputSize])
+	s.err = err
+	return b[:len(b)+n]
 }
 
 // cut returns where a piece of b ends, 0 if there is no reason yet. What is before from has been looked at.

@@ -2,7 +2,6 @@ package deflate
 
 import (
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -22,7 +21,10 @@ import (
 //	    Reach
 //	    len(Window), length of its compressed form; 0 0 if it is empty, n n if it is stored
 //	    the Window, raw DEFLATE data
-type Points struct{ list []point }
+type Points struct {
+	list []point
+	enc  *Encoder // of Add
+}
 
 // point is a checkpoint whose Window has its compressed form and another length.
 type point struct {
@@ -35,24 +37,28 @@ const pointsMagic = "LGZP\x01"
 // minPoint is the least length of an encoded point; it bounds what a number of points may allocate.
 const minPoint = 14
 
-// Add appends a checkpoint, which lies behind the last one.
+// Add appends a checkpoint, which lies behind the last one. Windows are compressed in 400 KiB of memory, which p keeps.
 func (p *Points) Add(c Checkpoint) {
+	if n := len(p.list); n > 0 && (c.In < p.list[n-1].In || c.Out < p.list[n-1].Out) || c.Block > c.In {
+		panic(fmt.Sprintf("deflate: checkpoint at %d is added behind what follows it", c.Out))
+	}
 	n := len(c.Window)
-	c.Window = packWindow(c.Window)
+	c.Window = p.pack(c.Window)
 	p.list = append(p.list, point{c, n})
 }
 
-// packWindow compresses a window if that makes it shorter.
-func packWindow(b []byte) []byte {
-	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, flate.DefaultCompression) // zeros cost the best one 6 ms a window
-	if err != nil {
-		panic(err) // the level is one of its own
+// pack compresses a window if that makes it shorter.
+func (p *Points) pack(b []byte) []byte {
+	if p.enc == nil {
+		e, err := NewEncoder(Options{Level: 6})
+		if err != nil {
+			panic(err) // the level is one of its own
+		}
+		p.enc = e
 	}
-	_, _ = w.Write(b) // into memory
-	_ = w.Close()
-	if out.Len() < len(b) {
-		return bytes.Clone(out.Bytes())
+	out := make([]byte, len(b))
+	if n, consumed := p.enc.FitDst(out, b); consumed == len(b) {
+		return out[:n:n]
 	}
 	return b
 }
@@ -131,8 +137,9 @@ func (p *Points) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary reads what AppendBinary wrote; it keeps b. An error says where the list breaks its format.
+// UnmarshalBinary reads what AppendBinary wrote. An error says where the list breaks its format.
 func (p *Points) UnmarshalBinary(b []byte) error {
+	b = bytes.Clone(b)
 	d := decoding{b: b}
 	if len(b) < len(pointsMagic) || string(b[:len(pointsMagic)]) != pointsMagic {
 		return fmt.Errorf("deflate: list of checkpoints: %q: not one of version 1", b[:min(len(b), len(pointsMagic))])

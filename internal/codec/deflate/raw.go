@@ -23,11 +23,14 @@ func Decode(dst, src []byte) error {
 // DecodeAll is Decode for data of an unknown length: it returns how many bytes there are, len(dst) if there may be more.
 func DecodeAll(dst, src []byte) (int, error) {
 	z := decoders.Get().(*Reader)
-	z.in, z.pos, z.end, z.eof = src, 0, len(src), true
+	z.in, z.pos, z.end, z.srcErr = src, 0, len(src), io.EOF
 	z.bits, z.count, z.last = 0, 0, false
 	n, err := z.raw(dst)
-	z.in = nil
+	z.in, z.loop.in = nil, nil
 	decoders.Put(z)
+	if err == (inputEnds{}) {
+		err = io.ErrUnexpectedEOF
+	}
 	return n, err
 }
 
@@ -40,7 +43,7 @@ func (z *Reader) raw(dst []byte) (op int, err error) {
 		if z.state == inStored {
 			n := min(z.stored, len(dst)-op)
 			if n > z.end-z.pos {
-				return op, io.ErrUnexpectedEOF
+				return op, inputEnds{}
 			}
 			op += copy(dst[op:], z.in[z.pos:z.pos+n])
 			z.pos += n

@@ -59,7 +59,8 @@ func (z *Reader) refill() {
 // minPeek is what the buffer of an exact source must hold: what a Reader has not decoded when it asks for more.
 const minPeek = 64
 
-// exact is a source from which a byte is only taken when it is known to belong to the data.
+// exact is a source from which a byte is only taken when it is known to belong to the data, and only asked for when the
+// data cannot end before it.
 type exact struct {
 	r      *bufio.Reader
 	peeked int // bytes of r's buffer that the Reader has got
@@ -80,11 +81,13 @@ func (x *exact) peek(b []byte, kept int) (int, error) {
 	return copy(b, all[kept:]), err
 }
 
-// end takes all but the last kept bytes and returns io.EOF.
-func (x *exact) end(kept int) error {
-	if _, err := x.r.Discard(x.peeked - kept); err != nil {
-		return err
+// leave ends the data of a Reader that reads no further, io.EOF, and leaves to its source what is behind them.
+func (z *Reader) leave() error {
+	if x := z.exact; x != nil {
+		if _, err := x.r.Discard(x.peeked - (z.end - z.pos)); err != nil {
+			return err
+		}
+		x.peeked = z.end - z.pos
 	}
-	x.peeked = kept
 	return io.EOF
 }

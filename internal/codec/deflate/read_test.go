@@ -39,7 +39,7 @@ func TestReadAndWriteTo(t *testing.T) {
 	if b, err := io.ReadAll(z); err != nil || !bytes.Equal(b, data[5000:]) {
 		t.Errorf("Read behind that: %d bytes, %v", len(b), err)
 	}
-	if n, err := NewReader(bytes.NewReader(in[:len(in)/2])).WriteTo(io.Discard); n == 0 || err != io.ErrUnexpectedEOF {
+	if n, err := NewReader(bytes.NewReader(in[:len(in)/2])).WriteTo(io.Discard); n == 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("WriteTo of half the data: %d bytes, %v", n, err)
 	}
 }

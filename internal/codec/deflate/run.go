@@ -43,6 +43,10 @@ func (r *run) decode() {
 	*z = Reader{r: r, in: z.in, base: r.off, state: between, stop: r.off + int64(r.size)}
 	r.z, r.unread = z, r.data
 	for b := r.s.buffers.get(); ; {
+		if r.dropped() {
+			r.s.buffers.put(b)
+			break
+		}
 		data, err := z.Next(b)
 		r.err = err
 		end := err != nil || z.stopped()
@@ -59,21 +63,35 @@ func (r *run) decode() {
 	*z = Reader{in: z.in}
 }
 
+// dropped reports whether nobody wants what is still to come; the windows that nobody will take are free again then.
+func (r *run) dropped() bool {
+	select {
+	case <-r.quit:
+		r.err = errDropped
+	case <-r.s.quit:
+		r.err = errCancelled
+	default:
+		return false
+	}
+	for {
+		select {
+		case w := <-r.out:
+			r.s.buffers.put(w.buffer)
+		default:
+			return true
+		}
+	}
+}
+
 // send reports whether somebody wants the window.
 func (r *run) send(w window) bool {
-	select {
-	case r.out <- w:
-		return true
-	default:
-	}
 	select {
 	case r.out <- w:
 		return true
 	case <-r.quit:
 	case <-r.s.quit:
 	}
-	r.err = errDropped
-	return false
+	return !r.dropped()
 }
 
 // Read implements io.Reader for the Reader, which is beyond the piece when it wants more than data. The end of the

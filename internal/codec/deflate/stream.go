@@ -49,7 +49,7 @@ const (
 	// pieceMax is where a piece ends at the latest, but for what is read at a time. eStargz has members of 4 MiB of output.
 	pieceMax  = 2 << 20
 	runOutput = 4 << 20
-	// maxWorkers bounds the memory, to 54 MiB. What reads the output does not go faster than some cores decode.
+	// maxWorkers bounds the memory, to 58 MiB. What reads the output does not go faster than some cores decode.
 	maxWorkers = 8
 	// margin is what a run sees of the piece behind its own: more than a Reader has read and not decoded when it reads
 	// more. So a run that reads beyond is beyond the end of its piece.
@@ -60,7 +60,8 @@ var errCancelled = errors.New("deflate: cancelled")
 
 // NewStream returns a Stream of r that decodes up to so many members at a time; with one worker it is a Reader.
 func NewStream(r io.Reader, workers int) *Stream {
-	s := &Stream{z: NewReader(r), workers: min(workers, maxWorkers), limits: limits{pieceMin, pieceMax, runOutput}, quit: make(chan struct{})}
+	s := &Stream{workers: min(workers, maxWorkers), limits: limits{pieceMin, pieceMax, runOutput}, quit: make(chan struct{})}
+	s.z = NewReader(&stoppable{r, s.quit})
 	if s.workers > 1 {
 		s.z.stop = anyEnd
 	}
@@ -92,9 +93,7 @@ func (s *Stream) split(size int) {
 	z := s.z
 	s.z = nil
 	s.pieces = splitter{limits: s.limits, r: z.r, rest: z.in[z.pos:z.end], off: z.base + int64(z.pos), starts: true}
-	if z.eof {
-		s.pieces.err = io.EOF
-	}
+	s.pieces.err = z.srcErr
 	s.buffers.size = size
 	s.tokens = make(chan struct{}, s.workers+1)
 	for range s.workers {
@@ -132,7 +131,7 @@ func (s *Stream) cut(last *run) {
 
 func (s *Stream) start(r *run) {
 	r.s = s
-	r.out = make(chan window, max(s.limits.output/s.buffers.size, 1))
+	r.out = make(chan window, max(s.limits.output/s.buffers.size-2, 1)) // two more are being filled and read
 	r.turn, r.quit = make(chan struct{}), make(chan struct{})
 	s.done.Add(1)
 	go r.decode()
@@ -186,7 +185,22 @@ func (s *Stream) turn() error {
 	return nil
 }
 
-// Cancel ends the goroutines, and makes a Next that waits for them return.
+// stoppable is a source that ends when quit is closed: there are endless ones that decode to nothing.
+type stoppable struct {
+	r    io.Reader
+	quit chan struct{}
+}
+
+func (s *stoppable) Read(p []byte) (int, error) {
+	select {
+	case <-s.quit:
+		return 0, errCancelled
+	default:
+		return s.r.Read(p)
+	}
+}
+
+// Cancel ends the goroutines, and makes a Next return that waits for them, or goes on reading the source.
 func (s *Stream) Cancel() { s.once.Do(func() { close(s.quit) }) }
 
 // Close is Cancel, and waits for them: for the read of the source that is under way. Next must not be running.

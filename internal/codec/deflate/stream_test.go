@@ -213,24 +213,51 @@ func TestFalseStartsCostLittle(t *testing.T) {
 	}
 }
 
-// What waits for its turn is bounded, whatever a member decodes to.
-func TestStreamWaitsForItsConsumer(t *testing.T) {
-	in := multi(t)["much from little"]
-	s := NewStream(bytes.NewReader(in), 3)
-	defer s.Close()
-	buf := make([]byte, MinBuffer+100<<10)
-	var err error
-	for range 20 {
-		if _, buf, err = s.Next(buf); err != nil {
-			t.Fatal(err)
-		}
+// What is decoded before its turn is bounded, whatever a member decodes to.
+func TestMemoryOfAStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decodes 90 MiB")
 	}
-	time.Sleep(200 * time.Millisecond)
+	// as much input as a piece may have, and much output
+	member := compress(t, 1, append(samplesOf("random", 2040<<10), make([]byte, 8<<20)...))
+	in := bytes.Repeat(member, 10)
+	for workers, most := range map[int]uint64{2: 24, maxWorkers: 62} {
+		before := live()
+		s := NewStream(bytes.NewReader(in), workers)
+		buf := make([]byte, MinBuffer+112<<10)
+		var err error
+		for n := 0; err == nil; n++ {
+			if _, buf, err = s.Next(buf); n%60 == 0 {
+				time.Sleep(100 * time.Millisecond) // as much ahead as may be
+				if now := live(); now-before > most<<20 {
+					t.Errorf("%d workers: %d MiB", workers, (now-before)>>20)
+				}
+			}
+		}
+		s.Close()
+	}
+}
+
+// live is how many bytes of the heap are in use.
+func live() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	if m.HeapInuse > 120<<20 {
-		t.Errorf("%d MiB in use", m.HeapInuse>>20)
+	return m.HeapAlloc
+}
+
+// A run that nobody wants decodes no further and leaves its windows to others.
+func TestDroppedRunsStop(t *testing.T) {
+	in := compress(t, 6, make([]byte, 8<<20))
+	s := NewStream(nil, 2)
+	s.buffers.size = MinBuffer + 112<<10
+	r := &run{s: s, data: in, size: len(in), out: make(chan window, 28), quit: make(chan struct{})}
+	r.out <- window{nil, make([]byte, s.buffers.size)}
+	close(r.quit)
+	s.done.Add(1)
+	r.decode()
+	if _, ok := <-r.out; ok || r.err != errDropped || len(s.buffers.free) != 2 {
+		t.Errorf("a window more: %v; %v; %d windows are free", ok, r.err, len(s.buffers.free))
 	}
 }
 
@@ -252,7 +279,7 @@ func TestCancelEndsAStream(t *testing.T) {
 		for err == nil {
 			_, buf, err = s.Next(buf)
 		}
-		if s.z == nil && err != errCancelled && err != io.EOF {
+		if err != errCancelled && err != io.EOF {
 			t.Errorf("Next after Cancel: %v", err)
 		}
 		s.Close()

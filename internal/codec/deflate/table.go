@@ -1,6 +1,9 @@
 package deflate
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // Tables map the next bits of the stream to an entry. Codes of up to litBits (distBits) bits are found
 // in the main part, longer ones through an entry that points to a subtable behind it. Bits of an entry:
@@ -16,6 +19,7 @@ const (
 	litBits  = 11
 	distBits = 8
 	preBits  = 7 // codes of the code lengths are no longer, so this table is all main part
+	litMask  = 1<<litBits - 1
 
 	// Most entries that complete codes of up to 15 bits take, for 288 and 32 symbols (what zlib's "enough"
 	// computes), rounded up to a power of two so that a mask bounds every index.
@@ -62,8 +66,13 @@ func entries() (lit, dist, pre []uint32) {
 }
 
 func init() {
-	var lens [288]uint8
-	for i := range lens { // RFC 1951, 3.2.6
+	build(fixedLit[:], litBits, fixedLens[:], litEntries)
+	build(fixedDist[:], distBits, bytes.Repeat([]byte{5}, 32), distEntries)
+}
+
+// fixedLens are the lengths of the fixed code. RFC 1951, 3.2.6.
+var fixedLens = func() (lens [288]uint8) {
+	for i := range lens {
 		switch {
 		case i < 144:
 			lens[i] = 8
@@ -75,12 +84,8 @@ func init() {
 			lens[i] = 8
 		}
 	}
-	build(fixedLit[:], litBits, lens[:], litEntries)
-	for i := range 32 {
-		lens[i] = 5
-	}
-	build(fixedDist[:], distBits, lens[:32], distEntries)
-}
+	return lens
+}()
 
 // build fills a table for the canonical code with these lengths, all below 16, and reports whether it is
 // a code: complete, or without symbols, or with one symbol of one bit (RFC 1951, 3.2.7). tableBits is the
