@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 
@@ -141,7 +142,7 @@ func wide(head []byte) bool {
 // recognize tells the compression from the first bytes; why is set if it is one that is not supported.
 func recognize(b []byte) (c Compression, why string) {
 	switch {
-	case bytes.HasPrefix(b, []byte{0x1F, 0x8B, 8}):
+	case bytes.HasPrefix(b, []byte{0x1F, 0x8B}):
 		return Gzip, ""
 	case len(b) >= 4 && binary.LittleEndian.Uint32(b) == 0xFD2FB528, // RFC 8878, 3.1.1
 		len(b) >= 4 && binary.LittleEndian.Uint32(b)&^0xF == 0x184D2A50: // 3.1.2
@@ -251,7 +252,11 @@ func (d *decoder) fail(err error) error {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return &Error{Off: d.out, Why: "zstd: window larger than 128 MiB: not supported", Kind: errors.ErrUnsupported}
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return &Error{Off: d.out, Why: d.kind.String() + ": compressed data ends early", Kind: ErrArchive}
+		why := d.kind.String() + ": compressed data ends early"
+		if at, ok := errors.AsType[*deflate.DataError](err); ok {
+			why += fmt.Sprintf(", at byte %d of the input", at.In)
+		}
+		return &Error{Off: d.out, Why: why, Kind: ErrArchive}
 	}
 	return &Error{Off: d.out, Why: d.kind.String() + ": " + err.Error(), Kind: ErrArchive}
 }

@@ -21,14 +21,18 @@ type Error struct {
 
 // Error implements error: `tartree: offset 512: "usr/bin": why`.
 func (e *Error) Error() string {
-	s := "tartree: "
-	if e.Off >= 0 {
-		s += "offset " + strconv.FormatInt(e.Off, 10) + ": "
+	return "tartree: " + where(e.Off, e.Name) + e.Why
+}
+
+// where says where in an archive something is, as far as it is known.
+func where(off int64, name string) (s string) {
+	if off >= 0 {
+		s = "offset " + strconv.FormatInt(off, 10) + ": "
 	}
-	if e.Name != "" {
-		s += strconv.Quote(e.Name) + ": "
+	if name != "" {
+		s += strconv.Quote(name) + ": "
 	}
-	return s + e.Why
+	return s
 }
 
 // Unwrap returns Kind.

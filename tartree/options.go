@@ -43,6 +43,9 @@ type Warning struct {
 	Text string // what was left out and why
 }
 
+// String returns `offset 512: "usr/bin": text`.
+func (w Warning) String() string { return where(w.Off, w.Name) + w.Text }
+
 // Stats counts what Read saw.
 type Stats struct {
 	Entries   int64 // headers of real entries

@@ -114,6 +114,8 @@ func (r *reader) header() (*[blockSize]byte, error) {
 		switch {
 		case b == nil && !errors.Is(r.s.err, io.EOF):
 			return nil, readError(r.s.pos(), r.s.err)
+		case b == nil && n > 0 && at == 0:
+			return nil, r.fail(noTar(r.s.header[:n]))
 		case b == nil && n > 0:
 			return nil, r.fail("archive ends inside a header")
 		case b == nil || isZero(b) && zeroBlocks > 0 && !r.o.Concatenated:
@@ -126,12 +128,27 @@ func (r *reader) header() (*[blockSize]byte, error) {
 			continue
 		case zeroBlocks > 0 && !r.o.Concatenated:
 			return nil, r.fail("a single block of zeros between entries")
+		case !checksum(b) && at == 0:
+			return nil, r.fail(noTar(b[:]))
 		case !checksum(b):
 			r.name = appendName(r.name[:0], b)
 			return nil, r.failAt(at, "checksum of the header is wrong")
 		}
 		return b, nil
 	}
+}
+
+// noTar says what data are that do not begin with a header.
+func noTar(b []byte) string {
+	switch kind, other := recognize(b); {
+	case kind != None:
+		return "no tar archive: " + kind.String() + " data, compressed twice"
+	case other != "":
+		return "no tar archive: " + other
+	case len(b) < blockSize:
+		return "no tar archive: shorter than a header"
+	}
+	return "no tar archive: checksum of the first header is wrong"
 }
 
 // extended returns the payload of an extended header.

@@ -279,7 +279,7 @@ func (e *env) convert(j *buildJob, src *source, outs []*output, p *progress, r *
 func (j *buildJob) warnOfTar(r *buildResult) {
 	j.options.Tar.Warn = func(w tartree.Warning) {
 		r.warnings++
-		j.warning(fmt.Sprintf("%s: offset %d: %q: %s", j.input, w.Off, w.Name, w.Text))
+		j.warning(j.input + ": " + w.String())
 	}
 }
 

@@ -86,14 +86,14 @@ func (o *output) Close() error {
 	return o.File.Close()
 }
 
-// abandon removes unfinished outputs of a command that does not return, and returns the exit code.
+// abandon removes unfinished outputs of a command that does not return, says why, and returns the exit code.
 func (e *env) abandon() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for f := range e.open {
 		_ = f.Close() // a temporary file; the exit code tells the rest
 	}
-	return exitCode(context.Cause(e.ctx))
+	return e.report("lamina", context.Cause(e.ctx))
 }
 
 // reader returns r, failing once the command is cancelled.

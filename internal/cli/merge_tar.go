@@ -17,7 +17,7 @@ import (
 func (m *merger) addTar(name string, in io.Reader, at io.ReaderAt, o convert.Options) error {
 	o.Tar.Warn = func(w tartree.Warning) {
 		if m.warn != nil {
-			m.warn(fmt.Sprintf("%s: offset %d: %q: %s", name, w.Off, w.Name, w.Text))
+			m.warn(name + ": " + w.String())
 		}
 	}
 	_, t, err := convert.Tree(m.e.reader(m.p.reader(in)), func(c tartree.Compression) (tree.Spool, error) {

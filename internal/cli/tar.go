@@ -25,7 +25,7 @@ tar; whiteouts take the form that OCI layers have. Building an image from it giv
 		Example: "  lamina tar layer.erofs | gzip > layer.tar.gz\n  lamina tar -o layer.tar --json layer.erofs",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			o := tartree.WriteOptions{Dense: dense, Warn: func(w tartree.Warning) { e.warn("%s: %q: %s", args[0], w.Name, w.Text) }}
+			o := tartree.WriteOptions{Dense: dense, Warn: func(w tartree.Warning) { e.warn("%s: %s", args[0], w) }}
 			err := choose("whiteouts", whiteouts, &o.Whiteouts, whiteoutNames)
 			if err != nil {
 				return err

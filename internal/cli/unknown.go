@@ -3,7 +3,7 @@ package cli
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"strings"
 
 	"github.com/laminafs/lamina/tartree"
 )
@@ -23,5 +23,5 @@ func (s *source) unknown(err error) error {
 	case m&0xffff == 0x8b1f, m == 0xfd2fb528, m&^0xf == 0x184d2a50: // gzip; zstd; a skippable frame of zstd
 		return err
 	}
-	return &codeError{exitCorrupt, fmt.Errorf("neither tar, gzip, zstd nor EROFS: offset 0: %s", bad.Why)}
+	return &codeError{exitCorrupt, errors.New("neither tar, gzip, zstd nor EROFS: offset 0: " + strings.TrimPrefix(bad.Why, "no tar archive: "))}
 }

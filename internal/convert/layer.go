@@ -28,6 +28,9 @@ type Options struct {
 	// DiffID, if set, is what the digest of the uncompressed tar must be; if not, it is a *DigestError.
 	DiffID string
 
+	// Verified tells that the source is verified by a digest of its own: if it is empty, so is the layer.
+	Verified bool
+
 	// Raw, if set, gets the uncompressed tar of Layer and Tree, every byte of it.
 	Raw io.Writer
 

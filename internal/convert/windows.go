@@ -40,12 +40,12 @@ func (w *windows) drain() error {
 }
 
 // checkEnd tells of streams that may have lost their end. A producer that dies before its first byte
-// leaves an empty stream, one that dies between two entries an archive without an end mark: neither
-// breaks the format. What is compressed or has the expected digest is known to be whole.
+// leaves an empty stream, compressed or not, one that dies between two entries an archive without an end mark: neither
+// breaks the format. What has the expected digest is known to be whole.
 func checkEnd(r *Result, o *Options) error {
 	switch {
-	case o.DiffID != "":
-	case r.TarSize == 0 && r.Compression == tartree.None:
+	case o.DiffID != "" || o.Verified:
+	case r.TarSize == 0:
 		return &tartree.Error{Off: 0, Why: "the stream is empty, not even an empty archive", Kind: tartree.ErrArchive}
 	case o.Tar.Warn != nil && !r.Stats.EndMark:
 		o.Tar.Warn(tartree.Warning{Off: r.TarSize, Text: "the archive has no end mark: it may have been cut off"})

@@ -178,8 +178,8 @@ func (d *Differ) tar(ctx context.Context, in io.Reader, t *layerType, l Layer) (
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	defer func() { _ = st.Discard() }() // does nothing after Publish
-	var o convert.Options
+	defer func() { _ = st.Discard() }()  // does nothing after Publish
+	o := convert.Options{Verified: true} // by the digest of its descriptor
 	o.Mkfs.TempDir = st.Dir()
 	if l.DiffID != "" && l.DiffID.Algorithm() == digest.SHA256 {
 		o.DiffID = l.DiffID.String()

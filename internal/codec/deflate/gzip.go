@@ -13,6 +13,7 @@ const (
 	flagExtra     = 1 << 2
 	flagName      = 1 << 3
 	flagComment   = 1 << 4
+	flagsReserved = 7 << 5
 )
 
 // memberHeader reads the header of a member.
@@ -26,6 +27,9 @@ func (z *Reader) memberHeader() error {
 		return corrupt("header of a member")
 	}
 	flags := b[3]
+	if flags&flagsReserved != 0 {
+		return corrupt("reserved flag of a member's header")
+	}
 	if flags&flagExtra != 0 {
 		if err := z.headerBytes(b[:2], &sum); err != nil {
 			return err
@@ -106,22 +110,24 @@ func (z *Reader) trailer() error {
 	return nil
 }
 
-// nextMember skips zeros behind a member; io.EOF if nothing follows.
+// nextMember goes to the header behind a member; io.EOF if nothing follows but zeros. What is behind zeros, another member
+// too, is garbage for containerd and cut off by gzip(1).
 func (z *Reader) nextMember() error {
-	for {
+	for padded := false; ; padded = true {
 		if err := z.fill(); err != nil {
 			if z.srcErr == io.EOF {
 				return io.EOF
 			}
 			return err
 		}
-		switch z.in[z.pos] {
-		case 0:
-			z.pos++
-		case 0x1F:
+		if !padded && z.in[z.pos] == 0x1F {
 			z.state = atMember
 			return nil
-		default:
+		}
+		b := z.in[z.pos:z.end]
+		n := len(b) - len(bytes.TrimLeft(b, "\x00"))
+		z.pos += n
+		if n < len(b) {
 			return CorruptError("garbage behind the compressed data")
 		}
 	}
