@@ -1,9 +1,6 @@
 package zstd
 
-import (
-	"io"
-	"math/bits"
-)
+import "math/bits"
 
 // headroom is how many bytes there are before every stream that is read backwards: loads may touch them.
 const headroom = 8
@@ -18,7 +15,7 @@ type backward struct {
 // newBackward finds the mark above the first bit.
 func newBackward(src []byte, start int) (b backward, err error) {
 	if start >= len(src) {
-		return b, io.ErrUnexpectedEOF
+		return b, errShort
 	}
 	last := src[len(src)-1]
 	if last == 0 {

@@ -1,12 +1,12 @@
 package zstd
 
-import (
-	"errors"
-	"io"
-)
+import "errors"
 
 // errFull tells that dst is full and the block has more.
 var errFull = errors.New("zstd: no room")
+
+// errShort is for a part of a block that is behind its end.
+const errShort = CorruptError("length of a block is wrong")
 
 func corrupt(what string) error { return CorruptError(what + " is wrong") }
 
@@ -66,7 +66,7 @@ func littleEndian(b []byte, n int) (v int) {
 // readLiterals decodes the section of literals and returns where it ends. RFC 8878, 3.1.1.3.1.
 func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 	if at >= len(src) {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	kind, format := src[at]&3, src[at]>>2&3
 	if kind >= huffLiterals {
@@ -80,13 +80,13 @@ func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 	d.loop.litPos, d.loop.litEnd = 0, n
 	if kind == oneLiteral {
 		if at >= len(src) {
-			return 0, io.ErrUnexpectedEOF
+			return 0, errShort
 		}
 		fill(d.lit[:n], src[at])
 		return at + 1, nil
 	}
 	if n > len(src)-at {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	copy(d.lit[:n], src[at:])
 	return at + n, nil
@@ -98,7 +98,7 @@ func (d *blockDecoder) readCoded(src []byte, at int, kind, format byte) (end int
 	h := littleEndian(src[at:], header) >> 4
 	n, size := h&(1<<width-1), h>>width
 	if at += header; at > len(src) || size > len(src)-at {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	if n > d.limit() {
 		return 0, corrupt("number of literals")
@@ -129,7 +129,7 @@ func fill(b []byte, c byte) {
 // readCount reads the number of sequences. RFC 8878, 3.1.1.3.2.1.
 func (l *seqLoop) readCount(src []byte, at int) (end int, err error) {
 	if at >= len(src) {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	size := 1
 	switch b := int(src[at]); {
@@ -143,7 +143,7 @@ func (l *seqLoop) readCount(src []byte, at int) (end int, err error) {
 		l.n = 0x7F00 + littleEndian(src[at+1:], 2)
 	}
 	if at += size; at > len(src) {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	return at, nil
 }
@@ -151,7 +151,7 @@ func (l *seqLoop) readCount(src []byte, at int) (end int, err error) {
 // readTables reads the tables of the three codes. RFC 8878, 3.1.1.3.2.1.
 func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 	if at >= len(src) {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	modes := src[at]
 	at++
@@ -165,7 +165,7 @@ func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 			d.tables[i] = &predefinedSeq[i]
 		case oneMode:
 			if at >= len(src) {
-				return 0, io.ErrUnexpectedEOF
+				return 0, errShort
 			}
 			if int(src[at]) >= values.codes {
 				return 0, corrupt("code of a sequence")
@@ -200,7 +200,7 @@ func (d *blockDecoder) readSequences(src []byte, at int) error {
 	l := &d.loop
 	ll, of, ml := d.tables[literalLength], d.tables[offset], d.tables[matchLength]
 	l.ll, l.of, l.ml = &ll.entries, &of.entries, &ml.entries
-	l.llState, l.ofState, l.mlState = in.take(ll.log), in.take(of.log), in.take(ml.log)
+	l.llEntry, l.ofEntry, l.mlEntry = l.ll.at(in.take(ll.log)), l.of.at(in.take(of.log)), l.ml.at(in.take(ml.log))
 	l.src, l.start, l.left = src, at, in.left
 	return l.sequences()
 }

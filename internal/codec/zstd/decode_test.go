@@ -67,7 +67,7 @@ func TestDecodeOfBombs(t *testing.T) {
 	}{
 		"a single segment of an exabyte": {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0xE0, 0, 0, 0, 0, 0, 0, 0, 0x10}, 100, false},
 		"a window of 3.75 TiB":           {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0x00, 0xFF}, 100, false},
-		"content of an exabyte":          {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0xC0, 10 << 3, 0, 0, 0, 0, 0, 0, 0, 0x10}, 100, false},
+		"content of an exabyte":          {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0xC0, 10 << 3, 0, 0, 0, 0, 0, 0, 0, 0x10}, 100, true},
 		"nothing about its length":       {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0x00, 10 << 3}, 128 << 10, true},
 		"a dictionary":                   {[]byte{0x28, 0xB5, 0x2F, 0xFD, 0x01, 10 << 3, 7}, 100, false},
 	} {

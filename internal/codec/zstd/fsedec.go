@@ -1,9 +1,6 @@
 package zstd
 
-import (
-	"io"
-	"math/bits"
-)
+import "math/bits"
 
 // readNorm reads the description of a table of 1<<maxLog cells at most, for len(norm) symbols at most: RFC 8878, 4.1.1.
 // It returns how many symbols the table has and the length of the description.
@@ -45,7 +42,7 @@ func readNorm(norm []int16, src []byte, maxLog uint) (log uint, symbols, size in
 	size = (in.pos + 7) / 8
 	switch {
 	case size > len(src):
-		return 0, 0, 0, io.ErrUnexpectedEOF
+		return 0, 0, 0, errShort
 	case remaining != 1:
 		return 0, 0, 0, corrupt("description of a table")
 	}
@@ -88,10 +85,15 @@ type seqEntry struct {
 	base  uint32 // what the extra bits are added to
 }
 
+// seqEntries are the states by number.
+type seqEntries [1 << maxFSELog]seqEntry
+
+func (e *seqEntries) at(state uint) seqEntry { return e[state&(1<<maxFSELog-1)] }
+
 // seqTable decodes one of the three codes of sequences.
 type seqTable struct {
 	log     uint
-	entries [1 << maxFSELog]seqEntry
+	entries seqEntries
 }
 
 // build makes the table of norm, whose sum is 1<<log, for codes of these values.

@@ -33,7 +33,7 @@ func parseHeader(b []byte) (h header, err error) {
 	}
 	h.sum = d&(1<<2) != 0
 	single, dict, content := fields(d)
-	if h.size = headerSize(d); len(b) < h.size {
+	if h.size = headerLen(d); len(b) < h.size {
 		return h, io.ErrUnexpectedEOF
 	}
 	at := h.size - dict - content
@@ -67,8 +67,8 @@ func fields(d byte) (single bool, dict, content int) {
 	return single, dict, content
 }
 
-// headerSize is the length of a header with these flags.
-func headerSize(d byte) int {
+// headerLen is the length of a header with these flags.
+func headerLen(d byte) int {
 	single, dict, content := fields(d)
 	if single {
 		return 5 + dict + content

@@ -2,7 +2,6 @@ package zstd
 
 import (
 	"encoding/binary"
-	"io"
 	"math/bits"
 )
 
@@ -18,7 +17,7 @@ type huffDecoder struct {
 func (h *huffDecoder) readTree(src []byte, at int) (end int, err error) {
 	h.valid = false
 	if at >= len(src) {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	var weights [256]uint8
 	n, size := int(src[at]), int(src[at])
@@ -28,7 +27,7 @@ func (h *huffDecoder) readTree(src []byte, at int) (end int, err error) {
 		size = (n + 1) / 2
 	}
 	if size > len(src)-at {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errShort
 	}
 	end = at + size
 	if src[at-1] >= maxPlainTree {
@@ -54,14 +53,11 @@ func (h *huffDecoder) readWeights(weights []uint8, src []byte, at int) (n int, e
 		return 0, err
 	}
 	state := [2]uint{in.take(log), in.take(log)}
-	for n < len(weights) {
+	for n < len(weights) && in.left >= 0 {
 		e := h.weights.entries[state[n&1]]
 		weights[n] = uint8(e.base)
 		state[n&1] = uint(e.next) + in.take(uint(e.bits))
-		if n++; in.left < 0 {
-			if n == len(weights) {
-				break
-			}
+		if n++; in.left < 0 && n < len(weights) {
 			weights[n] = uint8(h.weights.entries[state[n&1]].base)
 			return n + 1, nil
 		}
@@ -124,7 +120,7 @@ func (h *huffDecoder) one(dst, src []byte, at int) error {
 func (h *huffDecoder) four(dst, src []byte, at int) error {
 	const table = 6
 	if len(src)-at < table {
-		return io.ErrUnexpectedEOF
+		return errShort
 	}
 	l := huffLoop{src: src, dst: dst, quarter: (len(dst) + 3) / 4, shift: uint64(64 - h.log), table: &h.entries}
 	if 3*l.quarter > len(dst) {
@@ -138,7 +134,7 @@ func (h *huffDecoder) four(dst, src []byte, at int) error {
 			end = from + int(binary.LittleEndian.Uint16(src[at+2*i:]))
 		}
 		if end > len(src) {
-			return io.ErrUnexpectedEOF
+			return errShort
 		}
 		var err error
 		if in[i], err = newBackward(src[:end], from); err != nil {
@@ -198,9 +194,6 @@ type huffLoop struct {
 
 // run decodes from the four streams at once, as long as none is near its end, and returns how many literals of each.
 func (l *huffLoop) run(in *[4]backward) int {
-	if !haveLoops {
-		return 0
-	}
 	for i := range in {
 		b := &in[i]
 		l.pos[i] = b.start + b.left>>3 - 7
@@ -220,4 +213,29 @@ func (l *huffLoop) run(in *[4]backward) int {
 		in[i].left = 8*(l.pos[i]+8-in[i].start) - bits.TrailingZeros64(l.bits[i])
 	}
 	return l.op
+}
+
+// generic is four in Go.
+func (l *huffLoop) generic() {
+	const last = 1<<maxHuffLog - 1
+	x0, x1, x2, x3 := l.bits[0], l.bits[1], l.bits[2], l.bits[3]
+	q, shift := l.quarter, l.shift
+	for ; l.n > 0; l.n-- {
+		d0, d1, d2, d3 := l.dst[l.op:][:5], l.dst[l.op+q:][:5], l.dst[l.op+2*q:][:5], l.dst[l.op+3*q:][:5]
+		for i := range 5 {
+			e0, e1, e2, e3 := l.table[x0>>(shift&63)&last], l.table[x1>>(shift&63)&last], l.table[x2>>(shift&63)&last], l.table[x3>>(shift&63)&last]
+			d0[i], d1[i], d2[i], d3[i] = byte(e0>>8), byte(e1>>8), byte(e2>>8), byte(e3>>8)
+			x0, x1, x2, x3 = x0<<(e0&63), x1<<(e1&63), x2<<(e2&63), x3<<(e3&63)
+		}
+		x0, x1, x2, x3 = l.more(0, x0), l.more(1, x1), l.more(2, x2), l.more(3, x3)
+		l.op += 5
+	}
+	l.bits = [4]uint64{x0, x1, x2, x3}
+}
+
+// more returns the next bits of stream i, 55 or more, where bits is what is left of those before.
+func (l *huffLoop) more(i int, x uint64) uint64 {
+	n := bits.TrailingZeros64(x)
+	l.pos[i] -= n >> 3
+	return (load64(l.src, l.pos[i]) | 1) << (n & 7)
 }

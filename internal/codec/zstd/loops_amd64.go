@@ -4,11 +4,32 @@ package zstd
 
 import "golang.org/x/sys/cpu"
 
-// haveLoops tells whether the processor has SHLX, SHRX and BZHI: Haswell, Zen and later.
-var haveLoops = false && cpu.X86.HasBMI2
+// haveBMI2 tells whether the processor has SHLX, SHRX, BZHI and TZCNT: Haswell, Zen and later.
+var haveBMI2 = cpu.X86.HasBMI2 && cpu.X86.HasBMI1
 
 func (l *seqLoop) run() {
-	l.generic()
+	if haveBMI2 && l.n > 0 && l.left >= 0 {
+		sequencesBMI2(l)
+	} else {
+		l.generic()
+	}
 }
 
-func (l *huffLoop) four() {}
+func (l *huffLoop) four() {
+	if haveBMI2 {
+		fourBMI2(l)
+	} else {
+		l.generic()
+	}
+}
+
+// sequencesBMI2 is seqLoop.generic in assembly, for n above 0 and left not below it. It relies on what sequences says of
+// the fields.
+//
+//go:noescape
+func sequencesBMI2(l *seqLoop)
+
+// fourBMI2 is huffLoop.generic in assembly. It relies on n.
+//
+//go:noescape
+func fourBMI2(l *huffLoop)

@@ -2,9 +2,6 @@
 
 package zstd
 
-// haveLoops: the loops exist in Go only.
-const haveLoops = false
-
 func (l *seqLoop) run() { l.generic() }
 
-func (l *huffLoop) four() {}
+func (l *huffLoop) four() { l.generic() }

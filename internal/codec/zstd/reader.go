@@ -154,7 +154,7 @@ func (z *Reader) startFrame() error {
 	} else if m != magic {
 		return CorruptError("no frame follows")
 	}
-	rest := headerSize(b[4]) - len(b)
+	rest := headerLen(b[4]) - len(b)
 	c, err = io.ReadFull(z.r, z.in[5:5+rest])
 	z.at += int64(c)
 	if err == io.EOF {

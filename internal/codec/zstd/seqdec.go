@@ -7,7 +7,7 @@ const (
 )
 
 // copySlack is what copying may write behind the end of a match, and read behind the literals.
-const copySlack = 64
+const copySlack = 32
 
 // seqLoop executes the sequences of a block: each copies literals to dst, and a match from before that place.
 //
@@ -19,9 +19,9 @@ type seqLoop struct {
 	start int
 	left  int
 
-	ll, of, ml                *[1 << maxFSELog]seqEntry
-	llState, ofState, mlState uint
-	n                         int // sequences that have not been decoded
+	ll, of, ml                *seqEntries
+	llEntry, ofEntry, mlEntry seqEntry // the states
+	n                         int      // sequences that have not been decoded
 	rep                       [3]int
 
 	lit    []byte // and copySlack bytes or more
@@ -95,7 +95,7 @@ func overlap(dst []byte, op, dist, n int) {
 // decode decodes a sequence. RFC 8878, 3.1.1.3.2.1.2 and 3.1.1.5.
 func (l *seqLoop) decode() {
 	in := backward{l.src, l.start, l.left}
-	ll, of, ml := l.ll[l.llState&(1<<maxFSELog-1)], l.of[l.ofState&(1<<maxFSELog-1)], l.ml[l.mlState&(1<<maxFSELog-1)]
+	ll, of, ml := l.llEntry, l.ofEntry, l.mlEntry
 	value := int(of.base) + int(in.take(uint(of.extra)))
 	l.size = int(ml.base) + int(in.take(uint(ml.extra)))
 	l.litLen = int(ll.base) + int(in.take(uint(ll.extra)))
@@ -109,9 +109,9 @@ func (l *seqLoop) decode() {
 	}
 	l.dist = l.rep[0]
 	if l.n--; l.n > 0 {
-		l.llState = uint(ll.next) + in.take(uint(ll.bits))
-		l.mlState = uint(ml.next) + in.take(uint(ml.bits))
-		l.ofState = uint(of.next) + in.take(uint(of.bits))
+		l.llEntry = l.ll.at(uint(ll.next) + in.take(uint(ll.bits)))
+		l.mlEntry = l.ml.at(uint(ml.next) + in.take(uint(ml.bits)))
+		l.ofEntry = l.of.at(uint(of.next) + in.take(uint(of.bits)))
 	}
 	l.left = in.left
 }
