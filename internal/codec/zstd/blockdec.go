@@ -10,11 +10,17 @@ const errShort = CorruptError("length of a block is wrong")
 
 func corrupt(what string) error { return CorruptError(what + " is wrong") }
 
+// What a table is.
+const (
+	noTable = iota
+	predefinedTable
+	ownTable
+)
+
 // blockDecoder decodes one block after the other.
 type blockDecoder struct {
 	tree   huffDecoder
-	own    [3]seqTable
-	tables [3]*seqTable // those of the last block that had sequences, nil before it
+	tables [3]uint8 // what is in those of loop
 	lit    [maxBlock + copySlack]byte
 	loop   seqLoop
 }
@@ -22,8 +28,9 @@ type blockDecoder struct {
 // reset starts a frame with this window.
 func (d *blockDecoder) reset(window int) {
 	d.tree.valid = false
-	d.tables = [3]*seqTable{}
-	d.loop = seqLoop{rep: [3]int{1, 4, 8}, window: window, lit: d.lit[:]}
+	d.tables = [3]uint8{}
+	l := &d.loop
+	l.rep, l.window, l.lit, l.op, l.old = [3]int{1, 4, 8}, window, d.lit[:], 0, 0
 }
 
 // limit is how many bytes a block may have, compressed or not. RFC 8878, 3.1.1.2.4.
@@ -159,10 +166,12 @@ func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 		return 0, corrupt("reserved bit of a block")
 	}
 	for i, shift := range [3]int{literalLength: 6, offset: 4, matchLength: 2} {
-		values := &seqCodes[i]
+		values, table := &seqCodes[i], &d.loop.tables[i]
 		switch modes >> shift & 3 {
 		case predefinedMode:
-			d.tables[i] = &predefinedSeq[i]
+			if d.tables[i] != predefinedTable {
+				d.tables[i], *table = predefinedTable, predefinedSeq[i]
+			}
 		case oneMode:
 			if at >= len(src) {
 				return 0, errShort
@@ -170,8 +179,8 @@ func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 			if int(src[at]) >= values.codes {
 				return 0, corrupt("code of a sequence")
 			}
-			d.tables[i] = &d.own[i]
-			d.own[i].buildOne(src[at], values)
+			d.tables[i] = ownTable
+			table.buildOne(src[at], values)
 			at++
 		case tableMode:
 			var norm [maxFSESymbols]int16
@@ -180,10 +189,10 @@ func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 				return 0, err
 			}
 			at += size
-			d.tables[i] = &d.own[i]
-			d.own[i].build(norm[:symbols], log, values)
+			d.tables[i] = ownTable
+			table.build(norm[:symbols], log, values)
 		default:
-			if d.tables[i] == nil {
+			if d.tables[i] == noTable {
 				return 0, corrupt("table of the block before")
 			}
 		}
@@ -198,9 +207,10 @@ func (d *blockDecoder) readSequences(src []byte, at int) error {
 		return err
 	}
 	l := &d.loop
-	ll, of, ml := d.tables[literalLength], d.tables[offset], d.tables[matchLength]
-	l.ll, l.of, l.ml = &ll.entries, &of.entries, &ml.entries
-	l.llEntry, l.ofEntry, l.mlEntry = l.ll.at(in.take(ll.log)), l.of.at(in.take(of.log)), l.ml.at(in.take(ml.log))
+	for _, i := range [3]int{literalLength, offset, matchLength} {
+		t := &l.tables[i]
+		l.entries[i] = t.at(in.take(t.log))
+	}
 	l.src, l.start, l.left = src, at, in.left
 	return l.sequences()
 }

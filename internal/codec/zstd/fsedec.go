@@ -85,16 +85,13 @@ type seqEntry struct {
 	base  uint32 // what the extra bits are added to
 }
 
-// seqEntries are the states by number.
-type seqEntries [1 << maxFSELog]seqEntry
-
-func (e *seqEntries) at(state uint) seqEntry { return e[state&(1<<maxFSELog-1)] }
-
 // seqTable decodes one of the three codes of sequences.
 type seqTable struct {
 	log     uint
-	entries seqEntries
+	entries [1 << maxFSELog]seqEntry // by state
 }
+
+func (t *seqTable) at(state uint) seqEntry { return t.entries[state&(1<<maxFSELog-1)] }
 
 // build makes the table of norm, whose sum is 1<<log, for codes of these values.
 func (t *seqTable) build(norm []int16, log uint, of *seqValues) {

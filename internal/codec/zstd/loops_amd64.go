@@ -8,11 +8,12 @@ import "golang.org/x/sys/cpu"
 var haveBMI2 = cpu.X86.HasBMI2 && cpu.X86.HasBMI1
 
 func (l *seqLoop) run() {
-	if haveBMI2 && l.n > 0 && l.left >= 0 {
-		sequencesBMI2(l)
-	} else {
-		l.generic()
+	if haveBMI2 && l.n > 1 && l.left >= 0 {
+		if sequencesBMI2(l); l.status == seqTight {
+			return
+		}
 	}
+	l.generic()
 }
 
 func (l *huffLoop) four() {
@@ -23,8 +24,8 @@ func (l *huffLoop) four() {
 	}
 }
 
-// sequencesBMI2 is seqLoop.generic in assembly, for n above 0 and left not below it. It relies on what sequences says of
-// the fields.
+// sequencesBMI2 is seqLoop.generic in assembly, but for the last sequence, for n above 1 and left not below 0. It relies on what
+// sequences says of the fields.
 //
 //go:noescape
 func sequencesBMI2(l *seqLoop)

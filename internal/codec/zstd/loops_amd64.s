@@ -5,89 +5,72 @@
 
 // Sequences.
 //
-// Registers: SI where BX, the next bits, was loaded; CX 0 less the number of bits of BX that are used up, 1 to 64, in its low 6 bits; DI next
-// byte of dst; R14 next literal; R8, R9, R10 the entries of literal length, distance, match length; R11, R12 the last
-// two distances.
+// Registers: R12 l; SI where BX, the next bits, was loaded; CX 0 less the number of bits of BX that are used up, 1 to 64, in its low 6
+// bits; DI next byte of dst; R14 next literal; R8, R9, R10 the entries of literal length, distance, match length; R11 the
+// last distance.
 //
 // The low byte of an entry is the number of its extra bits, the next byte that of the bits of the next state, 16 bits what
 // these are added to, and 32 what the extra bits are added to.
 
 // LOAD has 56 bits or more in BX, unless more are used than there are.
 #define LOAD \
-	MOVL CX, AX           \
-	NOTL AX               \
-	SHRL $3, AX           \
-	ANDL $7, AX           \
-	SUBQ AX, SI           \
-	ORL  $56, CX          \
-	CMPQ SI, first-8(SP)  \
-	JLT  done             \
+	MOVL CX, AX                 \
+	NOTL AX                     \
+	SHRL $3, AX                 \
+	ANDL $7, AX                 \
+	SUBQ AX, SI                 \
+	ORL  $56, CX                \
+	CMPQ SI, seqLoop_first(R12) \
+	JLT  done                   \
 	MOVQ (SI), BX
 
 // EXTRA sets the register to the value of an entry.
 #define EXTRA(entry, reg) \
-	SUBL  entry, CX      \
-	SHRXQ CX, BX, AX     \
-	BZHIQ entry, AX, AX  \
-	MOVQ  entry, reg     \
-	SHRQ  $32, reg       \
-	ADDQ  AX, reg
+	SUBL  entry, CX       \
+	SHRXQ CX, BX, AX      \
+	BZHIQ entry, AX, AX   \
+	RORXQ $32, entry, reg \
+	ADDL  AX, reg
 
 // NEXT goes to the next entry.
-#define NEXT(entry, table) \
-	SHRL  $8, entry          \
-	SUBL  entry, CX          \
-	SHRXQ CX, BX, AX         \
-	BZHIQ entry, AX, AX      \
-	SHRL  $8, entry          \
-	ADDL  entry, AX          \
-	MOVQ  table, entry       \
-	MOVQ  (entry)(AX*8), entry
+#define NEXT(entry, code) \
+	SHRL  $8, entry     \
+	SUBL  entry, CX     \
+	SHRXQ CX, BX, AX    \
+	BZHIQ entry, AX, AX \
+	SHRL  $8, entry     \
+	ADDL  entry, AX     \
+	MOVQ  (seqLoop_tables+code*seqTable__size+seqTable_entries)(R12)(AX*8), entry
 
 // func sequencesBMI2(l *seqLoop)
-TEXT ·sequencesBMI2(SB), NOSPLIT, $96-8
-	MOVQ l+0(FP), DX
-	MOVQ seqLoop_left(DX), CX
-	MOVQ CX, SI
-	SARQ $3, SI
+TEXT ·sequencesBMI2(SB), NOSPLIT, $0-8
+	MOVQ l+0(FP), R12
+	DECQ seqLoop_n(R12)
+	MOVQ seqLoop_src(R12), SI
+	ADDQ seqLoop_start(R12), SI
+	SUBQ $7, SI
+	MOVQ SI, seqLoop_first(R12)
+	MOVQ seqLoop_left(R12), CX
+	MOVQ CX, AX
+	SHRQ $3, AX
+	ADDQ AX, SI
 	ANDL $7, CX
 	SUBL $8, CX
-	MOVQ seqLoop_src(DX), AX
-	ADDQ seqLoop_start(DX), AX
-	SUBQ $7, AX
-	MOVQ AX, first-8(SP)
-	ADDQ AX, SI
-	MOVQ seqLoop_ll(DX), AX
-	MOVQ AX, ll-16(SP)
-	MOVQ seqLoop_of(DX), AX
-	MOVQ AX, of-24(SP)
-	MOVQ seqLoop_ml(DX), AX
-	MOVQ AX, ml-32(SP)
-	MOVQ seqLoop_llEntry(DX), R8
-	MOVQ seqLoop_ofEntry(DX), R9
-	MOVQ seqLoop_mlEntry(DX), R10
-	MOVQ seqLoop_rep(DX), R11
-	MOVQ seqLoop_rep+8(DX), R12
-	MOVQ seqLoop_rep+16(DX), AX
-	MOVQ AX, third-40(SP)
-	MOVQ seqLoop_n(DX), AX
-	MOVQ AX, n-48(SP)
-	MOVQ seqLoop_dst(DX), DI
-	MOVQ DI, dst-56(SP)
+	MOVQ seqLoop_entries+const_literalLength*8(R12), R8
+	MOVQ seqLoop_entries+const_offset*8(R12), R9
+	MOVQ seqLoop_entries+const_matchLength*8(R12), R10
+	MOVQ seqLoop_rep(R12), R11
+	MOVQ seqLoop_dst(R12), DI
+	MOVQ DI, seqLoop_base(R12)
 	MOVQ DI, AX
-	ADDQ seqLoop_old(DX), AX
-	MOVQ AX, old-64(SP)
-	MOVQ DI, AX
-	ADDQ seqLoop_room(DX), AX
-	MOVQ AX, room-72(SP)
-	ADDQ seqLoop_op(DX), DI
-	MOVQ seqLoop_lit(DX), R14
+	ADDQ seqLoop_room(R12), AX
+	MOVQ AX, seqLoop_roomEnd(R12)
+	ADDQ seqLoop_op(R12), DI
+	MOVQ seqLoop_lit(R12), R14
 	MOVQ R14, AX
-	ADDQ seqLoop_litEnd(DX), AX
-	MOVQ AX, lit-80(SP)
-	ADDQ seqLoop_litPos(DX), R14
-	MOVQ seqLoop_window(DX), AX
-	MOVQ AX, window-88(SP)
+	ADDQ seqLoop_litEnd(R12), AX
+	MOVQ AX, seqLoop_literalsEnd(R12)
+	ADDQ seqLoop_litPos(R12), R14
 
 next:
 	LOAD
@@ -99,79 +82,79 @@ next:
 	EXTRA(R10, R15)
 	EXTRA(R8, DX)
 
+distance:
 	CMPB R9, $1
 	JLS  repeat
-	MOVQ R12, third-40(SP)
-	MOVQ R11, R12
+	MOVQ seqLoop_rep+8(R12), AX
+	MOVQ R11, seqLoop_rep+8(R12)
+	MOVQ AX, seqLoop_rep+16(R12)
 	MOVQ R13, R11
 
 states:
-	DECQ n-48(SP)
-	JEQ  copy
-	NEXT(R8, ll-16(SP))
-	NEXT(R10, ml-32(SP))
-	NEXT(R9, of-24(SP))
+	NEXT(R8, const_literalLength)
+	NEXT(R10, const_matchLength)
+	NEXT(R9, const_offset)
 
-copy:
-	LEAQ (DI)(DX*1), AX
-	LEAQ (AX)(R15*1), R13
-	LEAQ -1(R11), BX
-	CMPQ R13, room-72(SP)
+	LEAQ (DI)(DX*1), AX  // end of the literals
+	LEAQ (AX)(R15*1), R13 // end of the match
+	LEAQ (R14)(DX*1), BX // literals behind these
+	CMPQ R13, seqLoop_roomEnd(R12)
 	JGT  tight
-	CMPQ BX, window-88(SP)
-	JCC  tight
-	LEAQ (R14)(DX*1), BX
-	CMPQ BX, lit-80(SP)
+	CMPQ BX, seqLoop_literalsEnd(R12)
 	JGT  tight
-	SUBQ R11, AX // where the match is
-	CMPQ AX, dst-56(SP)
-	JLT  before
-
-literals:
+	CMPQ R11, seqLoop_window(R12)
+	JHI  tight
 	MOVOU (R14), X0
 	MOVOU X0, (DI)
-	SUBQ $16, DX
-	JGT  moreliterals
+	CMPQ DX, $16
+	JHI  literals
 
 match:
+	MOVQ AX, DX // where it is
+	SUBQ R11, DX
+	CMPQ DX, seqLoop_base(R12)
+	JLT  before
 	MOVQ BX, R14
-	MOVQ R13, DI
-	SUBQ R15, DI
 	CMPQ R11, $16
 	JCS  near
 
 wide:
-	MOVOU (AX), X0
-	MOVOU X0, (DI)
-	MOVOU 16(AX), X1
-	MOVOU X1, 16(DI)
+	MOVOU (DX), X0
+	MOVOU X0, (AX)
+	MOVOU 16(DX), X1
+	MOVOU X1, 16(AX)
 	SUBQ $32, R15
 	JGT  morewide
 
 executed:
 	MOVQ R13, DI
-	CMPQ n-48(SP), $0
+	DECQ seqLoop_n(R12)
 	JNE  next
 	JMP  done
 
 morewide:
+	ADDQ $32, DX
 	ADDQ $32, AX
-	ADDQ $32, DI
 	JMP  wide
 
-moreliterals:
-	ADDQ $16, R14
-	ADDQ $16, DI
+literals:
+	MOVOU 16(R14), X0
+	MOVOU X0, 16(DI)
+	MOVOU 32(R14), X1
+	MOVOU X1, 32(DI)
+	CMPQ DX, $48
+	JLS  match
+	LEAQ 48(DI), DX
 
 literals32:
-	MOVOU (R14), X0
-	MOVOU X0, (DI)
-	MOVOU 16(R14), X1
-	MOVOU X1, 16(DI)
+	MOVOU 48(R14), X0
+	MOVOU X0, (DX)
+	MOVOU 64(R14), X1
+	MOVOU X1, 16(DX)
 	ADDQ $32, R14
-	ADDQ $32, DI
-	SUBQ $32, DX
-	JGT  literals32
+	ADDQ $32, DX
+	CMPQ DX, AX
+	JCS  literals32
 	JMP  match
 
 near:
@@ -179,13 +162,13 @@ near:
 	JCS  pattern
 
 word:
-	MOVQ (AX), DX
-	MOVQ DX, (DI)
-	MOVQ 8(AX), DX
-	MOVQ DX, 8(DI)
+	MOVQ (DX), DI
+	MOVQ DI, (AX)
+	MOVQ 8(DX), DI
+	MOVQ DI, 8(AX)
+	ADDQ $16, DX
 	ADDQ $16, AX
-	ADDQ $16, DI
-	CMPQ DI, R13
+	CMPQ AX, R13
 	JCS  word
 	JMP  executed
 
@@ -194,26 +177,26 @@ pattern:
 	JEQ  run
 
 period:
-	MOVQ (AX), DX
-	MOVQ DX, (DI)
+	MOVQ (DX), DI
+	MOVQ DI, (AX)
+	ADDQ R11, DX
 	ADDQ R11, AX
-	ADDQ R11, DI
-	CMPQ DI, R13
+	CMPQ AX, R13
 	JCS  period
 	JMP  executed
 
 run:
-	MOVBQZX (AX), AX
-	MOVQ $0x0101010101010101, DX
-	IMULQ DX, AX
-	MOVQ AX, X0
+	MOVBQZX (DX), DX
+	MOVQ $0x0101010101010101, DI
+	IMULQ DI, DX
+	MOVQ DX, X0
 	PUNPCKLQDQ X0, X0
 
 runs:
-	MOVOU X0, (DI)
-	MOVOU X0, 16(DI)
-	ADDQ $32, DI
-	CMPQ DI, R13
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	ADDQ $32, AX
+	CMPQ AX, R13
 	JCS  runs
 	JMP  executed
 
@@ -222,23 +205,23 @@ repeat: // R13 is which one, as if there were literals
 	ADCQ $0, R13
 	JEQ  states
 	CMPQ R13, $2
-	JEQ  usethird
-	JCS  usesecond
-	LEAQ -1(R11), R13
-	MOVQ R12, third-40(SP)
-	MOVQ R11, R12
-	MOVQ R13, R11
+	MOVQ seqLoop_rep+8(R12), AX
+	MOVQ R11, seqLoop_rep+8(R12)
+	JEQ  third
+	JCS  second
+	MOVQ AX, seqLoop_rep+16(R12)
+	DECQ R11
+	JNE  states
+	DECQ R11 // no distance, and out of the window
 	JMP  states
 
-usesecond:
-	XCHGQ R11, R12
+second:
+	MOVQ AX, R11
 	JMP  states
 
-usethird:
-	MOVQ third-40(SP), R13
-	MOVQ R12, third-40(SP)
-	MOVQ R11, R12
-	MOVQ R13, R11
+third:
+	MOVQ seqLoop_rep+16(R12), R11
+	MOVQ AX, seqLoop_rep+16(R12)
 	JMP  states
 
 long: // more bits than BX has at once
@@ -247,55 +230,51 @@ long: // more bits than BX has at once
 	EXTRA(R10, R15)
 	EXTRA(R8, DX)
 	LOAD
-	CMPB R9, $1
-	JLS  repeat
-	MOVQ R12, third-40(SP)
-	MOVQ R11, R12
-	MOVQ R13, R11
-	JMP  states
+	JMP  distance
 
 before: // the match is before dst[0], so before old, and must not go beyond it
-	SUBQ dst-56(SP), AX
-	ADDQ old-64(SP), AX
-	CMPQ AX, dst-56(SP)
-	JLT  tight
-	ADDQ R15, AX
-	CMPQ AX, old-64(SP)
-	JGT  tight
-	SUBQ R15, AX
+	ADDQ seqLoop_old(R12), DX
+	CMPQ DX, seqLoop_base(R12)
+	JLT  late
+	LEAQ (DX)(R15*1), R14
+	SUBQ seqLoop_old(R12), R14
+	CMPQ R14, seqLoop_base(R12)
+	JGT  late
+	MOVQ BX, R14
 	CMPQ R11, $16
-	JCC  literals
+	JCC  wide
+
+late: // the literals are copied once more
+	MOVQ AX, DX
+	SUBQ DI, DX
+	MOVQ BX, R14
+	SUBQ DX, R14
 
 tight:
-	MOVQ l+0(FP), AX
-	MOVQ $const_seqTight, seqLoop_status(AX)
-	MOVQ DX, seqLoop_litLen(AX)
-	MOVQ R15, seqLoop_size(AX)
+	MOVQ $const_seqTight, seqLoop_status(R12)
+	MOVQ DX, seqLoop_litLen(R12)
+	MOVQ R15, seqLoop_size(R12)
+	DECQ seqLoop_n(R12)
 
 done:
-	MOVQ l+0(FP), DX
-	MOVQ R8, seqLoop_llEntry(DX)
-	MOVQ R9, seqLoop_ofEntry(DX)
-	MOVQ R10, seqLoop_mlEntry(DX)
-	MOVQ R11, seqLoop_rep(DX)
-	MOVQ R11, seqLoop_dist(DX)
-	MOVQ R12, seqLoop_rep+8(DX)
-	MOVQ third-40(SP), AX
-	MOVQ AX, seqLoop_rep+16(DX)
-	MOVQ n-48(SP), AX
-	MOVQ AX, seqLoop_n(DX)
-	SUBQ dst-56(SP), DI
-	MOVQ DI, seqLoop_op(DX)
-	SUBQ seqLoop_lit(DX), R14
-	MOVQ R14, seqLoop_litPos(DX)
-	SUBQ first-8(SP), SI // left = 8*(SI+8-start) - used
+	MOVQ R8, seqLoop_entries+const_literalLength*8(R12)
+	MOVQ R9, seqLoop_entries+const_offset*8(R12)
+	MOVQ R10, seqLoop_entries+const_matchLength*8(R12)
+	MOVQ R11, seqLoop_rep(R12)
+	MOVQ R11, seqLoop_dist(R12)
+	INCQ seqLoop_n(R12)
+	SUBQ seqLoop_base(R12), DI
+	MOVQ DI, seqLoop_op(R12)
+	SUBQ seqLoop_lit(R12), R14
+	MOVQ R14, seqLoop_litPos(R12)
+	SUBQ seqLoop_first(R12), SI // left = 8*(SI+8-start) - used
 	INCQ SI
 	SHLQ $3, SI
 	NOTL CX
 	ANDL $63, CX
 	INCQ CX
 	SUBQ CX, SI
-	MOVQ SI, seqLoop_left(DX)
+	MOVQ SI, seqLoop_left(R12)
 	RET
 
 // Literals.

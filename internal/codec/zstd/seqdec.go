@@ -19,10 +19,10 @@ type seqLoop struct {
 	start int
 	left  int
 
-	ll, of, ml                *seqEntries
-	llEntry, ofEntry, mlEntry seqEntry // the states
-	n                         int      // sequences that have not been decoded
-	rep                       [3]int
+	tables  [3]seqTable
+	entries [3]seqEntry // the states
+	n       int         // sequences that have not been decoded
+	rep     [3]int
 
 	lit    []byte // and copySlack bytes or more
 	litPos int
@@ -37,6 +37,8 @@ type seqLoop struct {
 
 	status             int
 	litLen, dist, size int // of the sequence that was decoded last
+
+	first, base, roomEnd, literalsEnd uintptr // of assembly only
 }
 
 // sequences executes l.n sequences.
@@ -61,7 +63,9 @@ func (l *seqLoop) sequences() error {
 // generic is run in Go.
 func (l *seqLoop) generic() {
 	for l.n > 0 && l.left >= 0 {
-		l.decode()
+		if l.decode(); l.left < 0 {
+			return
+		}
 		if l.op+l.litLen+l.size > l.room || l.litLen > l.litEnd-l.litPos || l.dist <= 0 || l.dist > min(l.op+l.litLen, l.window) {
 			l.status = seqTight
 			return
@@ -95,7 +99,7 @@ func overlap(dst []byte, op, dist, n int) {
 // decode decodes a sequence. RFC 8878, 3.1.1.3.2.1.2 and 3.1.1.5.
 func (l *seqLoop) decode() {
 	in := backward{l.src, l.start, l.left}
-	ll, of, ml := l.llEntry, l.ofEntry, l.mlEntry
+	ll, of, ml := l.entries[literalLength], l.entries[offset], l.entries[matchLength]
 	value := int(of.base) + int(in.take(uint(of.extra)))
 	l.size = int(ml.base) + int(in.take(uint(ml.extra)))
 	l.litLen = int(ll.base) + int(in.take(uint(ll.extra)))
@@ -109,9 +113,9 @@ func (l *seqLoop) decode() {
 	}
 	l.dist = l.rep[0]
 	if l.n--; l.n > 0 {
-		l.llEntry = l.ll.at(uint(ll.next) + in.take(uint(ll.bits)))
-		l.mlEntry = l.ml.at(uint(ml.next) + in.take(uint(ml.bits)))
-		l.ofEntry = l.of.at(uint(of.next) + in.take(uint(of.bits)))
+		l.entries[literalLength] = l.tables[literalLength].at(uint(ll.next) + in.take(uint(ll.bits)))
+		l.entries[matchLength] = l.tables[matchLength].at(uint(ml.next) + in.take(uint(ml.bits)))
+		l.entries[offset] = l.tables[offset].at(uint(of.next) + in.take(uint(of.bits)))
 	}
 	l.left = in.left
 }

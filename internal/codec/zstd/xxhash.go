@@ -47,14 +47,16 @@ func (c *checksum) update(b []byte) {
 
 // blocks takes blocks of 32 bytes in.
 func (c *checksum) blocks(b []byte) {
-	l := c.lanes
-	for ; len(b) >= 32; b = b[32:] {
-		l[0] = lane(l[0], binary.LittleEndian.Uint64(b))
-		l[1] = lane(l[1], binary.LittleEndian.Uint64(b[8:]))
-		l[2] = lane(l[2], binary.LittleEndian.Uint64(b[16:]))
-		l[3] = lane(l[3], binary.LittleEndian.Uint64(b[24:]))
+	v0, v1, v2, v3 := c.lanes[0], c.lanes[1], c.lanes[2], c.lanes[3]
+	for len(b) >= 32 {
+		x := (*[32]byte)(b)
+		v0 = lane(v0, binary.LittleEndian.Uint64(x[:]))
+		v1 = lane(v1, binary.LittleEndian.Uint64(x[8:]))
+		v2 = lane(v2, binary.LittleEndian.Uint64(x[16:]))
+		v3 = lane(v3, binary.LittleEndian.Uint64(x[24:]))
+		b = b[32:]
 	}
-	c.lanes = l
+	c.lanes = [4]uint64{v0, v1, v2, v3}
 }
 
 // sum returns the checksum of what was taken in.
