@@ -24,6 +24,14 @@ func (l *huffLoop) four() {
 	}
 }
 
+func (c *checksum) blocks(b []byte) {
+	if haveBMI2 {
+		blocksAMD64(&c.lanes, b)
+	} else {
+		c.generic(b)
+	}
+}
+
 // sequencesBMI2 is seqLoop.generic in assembly, but for the last sequence, for n above 1 and left not below 0. It relies on what
 // sequences says of the fields.
 //
@@ -34,3 +42,8 @@ func sequencesBMI2(l *seqLoop)
 //
 //go:noescape
 func fourBMI2(l *huffLoop)
+
+// blocksAMD64 is checksum.generic in assembly.
+//
+//go:noescape
+func blocksAMD64(lanes *[4]uint64, b []byte)

@@ -354,3 +354,43 @@ round:
 	MOVQ R10, huffLoop_bits+16(R15)
 	MOVQ R11, huffLoop_bits+24(R15)
 	RET
+
+// Checksum.
+
+// LANE takes eight bytes into a lane; R8 and R9 are the primes.
+#define LANE(at, lane, x) \
+	MOVQ  at(SI), x \
+	IMULQ R9, x     \
+	ADDQ  x, lane   \
+	ROLQ  $31, lane \
+	IMULQ R8, lane
+
+// func blocksAMD64(lanes *[4]uint64, b []byte)
+TEXT ·blocksAMD64(SB), NOSPLIT, $0-32
+	MOVQ lanes+0(FP), DI
+	MOVQ b_base+8(FP), SI
+	MOVQ b_len+16(FP), CX
+	SHRQ $5, CX
+	JEQ  none
+	MOVQ $const_prime1, R8
+	MOVQ $const_prime2, R9
+	MOVQ 0(DI), R10
+	MOVQ 8(DI), R11
+	MOVQ 16(DI), R12
+	MOVQ 24(DI), R13
+
+block:
+	LANE(0, R10, AX)
+	LANE(8, R11, BX)
+	LANE(16, R12, DX)
+	LANE(24, R13, R15)
+	ADDQ $32, SI
+	DECQ CX
+	JNE  block
+	MOVQ R10, 0(DI)
+	MOVQ R11, 8(DI)
+	MOVQ R12, 16(DI)
+	MOVQ R13, 24(DI)
+
+none:
+	RET

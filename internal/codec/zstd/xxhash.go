@@ -45,8 +45,8 @@ func (c *checksum) update(b []byte) {
 	copy(c.rest[:], b[whole:])
 }
 
-// blocks takes blocks of 32 bytes in.
-func (c *checksum) blocks(b []byte) {
+// generic is blocks, which takes blocks of 32 bytes in, in Go.
+func (c *checksum) generic(b []byte) {
 	v0, v1, v2, v3 := c.lanes[0], c.lanes[1], c.lanes[2], c.lanes[3]
 	for len(b) >= 32 {
 		x := (*[32]byte)(b)
