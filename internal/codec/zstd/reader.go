@@ -8,7 +8,7 @@ import (
 
 // DataError says where a Reader found what breaks the format.
 type DataError struct {
-	In  int64 // where the frame's header, block or checksum begins in the source
+	In  int64 // where the frame, the block or the checksum begins in the source
 	Out int64 // decoded bytes before it, of all frames
 	Why error // CorruptError, *WindowError or io.ErrUnexpectedEOF
 }
@@ -28,15 +28,15 @@ func (e *WindowError) Error() string {
 	return fmt.Sprintf("window of %d bytes, %d are allowed", e.Window, e.Max)
 }
 
-// Reader decodes Zstandard frames of any number, RFC 8878, and skips skippable ones. Its memory is 416 KiB and the window,
-// or the content if that is shorter; it grows with what was decoded.
+// Reader decodes Zstandard frames of any number, RFC 8878, and skips skippable ones. Its memory is 0.5 MiB and the window, or
+// the content if that is shorter: it grows, four times as much each time, with what was decoded.
 //
 //	ring  | content ...  op |  (room for a block)  | history before content ... old |
 //
 // Content goes into a ring of the window and a block: what does not fit behind op goes to its start, and what is left behind
 // it is the history of that.
 type Reader struct {
-	r   io.Reader
+	src source
 	max int // window
 
 	d        blockDecoder
@@ -46,7 +46,6 @@ type Reader struct {
 	given    int   // of the ring up to d.loop.op
 	full     int   // length that the ring grows to
 	content  int64 // of the frame
-	at       int64 // of the source
 	out      int64
 	in       []byte // headroom, then a block
 	err      error
@@ -55,13 +54,14 @@ type Reader struct {
 // NewReader returns a Reader of r for windows of maxWindow bytes at most. It reads in small pieces, too, and not beyond the
 // last frame but to see that there is no other one.
 func NewReader(r io.Reader, maxWindow int) *Reader {
-	return &Reader{r: r, max: maxWindow, in: make([]byte, headroom+maxBlock+copySlack)}
+	return &Reader{src: source{r: r}, max: maxWindow, in: make([]byte, headroom+maxBlock)}
 }
 
-// Read implements io.Reader. The error is a *DataError, io.EOF at the end of a frame, or what r returned.
+// Read implements io.Reader. The error is a *DataError, io.EOF at the end of a frame, or what r returned. A block is given when
+// all of it is decoded, the last one of a frame when its checksum was right.
 func (z *Reader) Read(p []byte) (n int, err error) {
+	l := &z.d.loop
 	for n < len(p) {
-		l := &z.d.loop
 		if z.given == l.op {
 			if z.err != nil {
 				break
@@ -80,90 +80,104 @@ func (z *Reader) Read(p []byte) (n int, err error) {
 	return 0, z.err
 }
 
-// step goes on by a header, a block or the end of a frame.
+// step goes on by a header, or by a block and what ends the frame behind it.
 func (z *Reader) step() error {
-	at := z.at
-	err := z.next()
-	switch err.(type) {
-	case CorruptError, *WindowError:
-	default:
-		if err != io.ErrUnexpectedEOF {
-			return err
-		}
+	at := z.src.at
+	err := z.next(&at)
+	if err == nil || err == io.EOF {
+		return err
+	}
+	if s, ok := err.(*sourceError); ok {
+		return s.error
+	}
+	if err == errCut {
+		err = io.ErrUnexpectedEOF
 	}
 	z.d.loop.op = z.given // nothing of a block that is wrong
 	return &DataError{In: at, Out: z.out, Why: err}
 }
 
-func (z *Reader) next() error {
+// next is step; at becomes where the checksum is.
+func (z *Reader) next(at *int64) error {
 	if !z.inFrame {
 		return z.startFrame()
 	}
-	b, err := z.read(blockHeader)
+	last, err := z.block()
 	if err != nil {
 		return err
 	}
+	if z.header.sized && (uint64(z.content) > z.header.content || last && uint64(z.content) < z.header.content) {
+		return corrupt("length of the frame")
+	}
+	if !last {
+		return nil
+	}
+	z.inFrame = false
+	if !z.header.sum {
+		return nil
+	}
+	*at = z.src.at
+	b := z.in[:4]
+	if err := z.src.more(b); err != nil {
+		return err
+	}
+	if uint32(z.checksum.sum()) != binary.LittleEndian.Uint32(b) {
+		return corrupt("checksum of the frame")
+	}
+	return nil
+}
+
+// block decodes a block.
+func (z *Reader) block() (last bool, err error) {
+	b := z.in[headroom:]
+	if err := z.src.more(b[:blockHeader]); err != nil {
+		return false, err
+	}
 	last, kind, n := parseBlock([blockHeader]byte(b))
+	if n > z.d.limit() {
+		return false, corrupt("length of a block")
+	}
 	size := n
 	if kind == oneBlock {
 		size = 1
 	}
-	if n > z.d.limit() {
-		return corrupt("length of a block")
-	}
-	if _, err = z.read(size); err != nil {
-		return err
+	if err := z.src.more(b[:size]); err != nil {
+		return false, err
 	}
 	z.room()
 	l := &z.d.loop
 	start := l.op
 	if err := z.d.block(z.in[:headroom+size], headroom, kind, n); err != nil {
-		return err
+		return false, err
 	}
 	z.content += int64(l.op - start)
 	if z.header.sum {
 		z.checksum.update(l.dst[start:l.op])
 	}
-	if last || z.header.sized && uint64(z.content) > z.header.content {
-		return z.endFrame()
-	}
-	return nil
-}
-
-// read reads n bytes to z.in, behind the headroom.
-func (z *Reader) read(n int) ([]byte, error) {
-	b := z.in[headroom : headroom+n]
-	c, err := io.ReadFull(z.r, b)
-	z.at += int64(c)
-	if err == io.EOF && n > 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	return b, err
+	return last, nil
 }
 
 // startFrame reads the header of a frame, or skips a skippable one; io.EOF if nothing follows.
 func (z *Reader) startFrame() error {
-	c, err := io.ReadFull(z.r, z.in[:5])
-	z.at += int64(c)
-	if err != nil {
-		return err // io.EOF, or within the magic
-	}
 	b := z.in[:5]
-	if m := binary.LittleEndian.Uint32(b); m&^0xF == skippable {
-		return z.skip()
-	} else if m != magic {
-		return CorruptError("no frame follows")
-	}
-	rest := headerLen(b[4]) - len(b)
-	c, err = io.ReadFull(z.r, z.in[5:5+rest])
-	z.at += int64(c)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
+	if err := z.src.read(b); err != nil {
 		return err
 	}
-	if z.header, err = parseHeader(z.in[:5+rest]); err != nil {
+	switch m := binary.LittleEndian.Uint32(b); {
+	case m&^0xF == skippable: // RFC 8878, 3.1.2
+		if err := z.src.more(z.in[5:8]); err != nil {
+			return err
+		}
+		return z.src.skip(int64(binary.LittleEndian.Uint32(z.in[4:])), z.in)
+	case m != magic:
+		return CorruptError("no frame follows")
+	}
+	n := headerLen(b[4])
+	err := z.src.more(z.in[5:n])
+	if err == nil {
+		z.header, err = parseHeader(z.in[:n])
+	}
+	if err != nil {
 		return err
 	}
 	if z.header.window > uint64(z.max) {
@@ -175,48 +189,15 @@ func (z *Reader) startFrame() error {
 
 // begin starts a frame.
 func (z *Reader) begin() {
-	window := int(z.header.window)
-	ring := z.d.loop.dst
-	z.d.reset(window)
-	z.d.loop.dst = ring
+	h := &z.header
+	z.d.reset(int(h.window))
 	z.given, z.content, z.inFrame = 0, 0, true
 	z.checksum.reset()
-	z.full = window + z.d.limit() + 2*copySlack
-}
-
-// skip skips a skippable frame, whose magic and first byte of length have been read. RFC 8878, 3.1.2.
-func (z *Reader) skip() error {
-	first := z.in[4]
-	b, err := z.read(3)
-	if err != nil {
-		return err
+	z.full = int(h.window)
+	if h.sized {
+		z.full = int(min(h.window, h.content))
 	}
-	n := int64(first) | int64(b[0])<<8 | int64(b[1])<<16 | int64(b[2])<<24
-	c, err := io.CopyN(io.Discard, z.r, n)
-	z.at += c
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// endFrame checks what the frame says about its content.
-func (z *Reader) endFrame() error {
-	z.inFrame = false
-	if z.header.sized && uint64(z.content) != z.header.content {
-		return corrupt("length of the frame")
-	}
-	if !z.header.sum {
-		return nil
-	}
-	b, err := z.read(4)
-	if err != nil {
-		return err
-	}
-	if uint32(z.checksum.sum()) != binary.LittleEndian.Uint32(b) {
-		return corrupt("checksum of the frame")
-	}
-	return nil
+	z.full += z.d.limit() + 2*copySlack
 }
 
 // room makes room for a block in the ring: behind what is there, in a larger ring, or at its start. All content has been
@@ -228,7 +209,7 @@ func (z *Reader) room() {
 		return
 	}
 	if len(l.dst) < z.full {
-		ring := make([]byte, min(max(2*len(l.dst), 2*need), z.full))
+		ring := make([]byte, min(max(4*len(l.dst), 2*need), z.full))
 		copy(ring, l.dst[:l.op])
 		l.dst = ring
 	}
