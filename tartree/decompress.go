@@ -9,9 +9,8 @@ import (
 	"io"
 	"runtime"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/laminafs/lamina/internal/codec/deflate"
+	"github.com/laminafs/lamina/internal/codec/zstd"
 )
 
 // Compression is how a stream is compressed.
@@ -37,9 +36,11 @@ func (c Compression) String() string {
 
 const (
 	// maxWindow bounds what a zstd frame may make the decoder remember; it is the limit of the zstd
-	// command without --long. Memory of a Decompress is twice this at most, plus 2 MiB.
+	// command without --long. Memory of a Decompress is this at most, plus 2.5 MiB, and a quarter of it while the window
+	// grows.
 	maxWindow   = 128 << 20
 	inputBuffer = 64 << 10
+	headSize    = 10 // what recognize looks at
 	// gzipWindow makes all that decoding gzip takes, but members side by side, 1 MiB.
 	gzipWindow = 112 << 10
 )
@@ -94,13 +95,12 @@ func (c *cancellable) Close() error {
 
 // startDecoder returns the ring in which a goroutine decodes.
 func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
-	in := &input{r: r}
-	br := bufio.NewReaderSize(in, inputBuffer)
-	head, err := br.Peek(zstd.HeaderMaxSize)
+	br := bufio.NewReaderSize(r, inputBuffer)
+	head, err := br.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, None, readError(0, err)
 	}
-	d := &decoder{in: in, br: br}
+	d := &decoder{br: br}
 	kind, why := recognize(head)
 	if why != "" {
 		return nil, None, &Error{Off: 0, Why: why, Kind: errors.ErrUnsupported}
@@ -117,20 +117,9 @@ func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 		return g, kind, nil
 	default:
 		// one goroutine: the blocks of a frame depend on each other, and more of them cost more than they bring
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(wide(head)))
-		if err != nil {
-			return nil, None, d.fail(err)
-		}
-		d.zr = z
+		d.zr = zstd.NewReader(tagged{br}, maxWindow)
 		return newRing(ringWindow, d.zstd, tap), kind, nil
 	}
-}
-
-// wide reports whether a zstd decoder should save memory: it takes twice the window otherwise, and 7 % less
-// time.
-func wide(head []byte) bool {
-	var h zstd.Header
-	return h.Decode(head) != nil || h.Skippable || h.WindowSize > 8<<20
 }
 
 // recognize tells the compression from the first bytes; why is set if it is one that is not supported.
@@ -151,27 +140,12 @@ func recognize(b []byte) (c Compression, why string) {
 	return None, ""
 }
 
-// input remembers whether it was the source that failed.
-type input struct {
-	r   io.Reader
-	err error
-}
-
-func (i *input) Read(p []byte) (int, error) {
-	n, err := i.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		i.err = err
-	}
-	return n, err
-}
-
 // decoder fills buffers; it runs on the goroutine of a ring.
 type decoder struct {
 	kind Compression
-	in   *input
 	br   *bufio.Reader
 	gz   *deflate.Stream
-	zr   *zstd.Decoder
+	zr   *zstd.Reader
 	out  int64 // bytes so far
 }
 
@@ -191,8 +165,7 @@ func (d *decoder) gzip(b []byte) (data, buffer []byte, err error) {
 	return data, buffer, d.fail(err)
 }
 
-// tagged marks errors of the source of gzip data, which may be read on another goroutine than the one that finds out
-// that the data are wrong.
+// tagged marks errors of the source of compressed data.
 type tagged struct{ r io.Reader }
 
 type sourceError struct{ error }
@@ -205,37 +178,28 @@ func (t tagged) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// zstd reads until the buffer is full: the decoder returns blocks, of 128 KiB at most.
+// zstd fills the buffer, but for an error.
 func (d *decoder) zstd(b []byte) (data, buffer []byte, err error) {
-	n, empty := 0, 0
+	n := 0
 	for n < len(b) && err == nil {
 		var c int
 		c, err = d.zr.Read(b[n:])
 		n += c
-		if empty++; c > 0 {
-			empty = 0
-		} else if empty > maxEmpty && err == nil {
-			err = io.ErrNoProgress
-		}
 	}
 	d.out += int64(n)
-	if err != nil {
-		d.zr.Close()
-	}
 	return b[:n], b, d.fail(err)
 }
 
 // fail turns an error of a decoder into one of this package; nil and io.EOF stay.
 func (d *decoder) fail(err error) error {
 	var source *sourceError
+	var window *zstd.WindowError
 	switch {
 	case err == nil || err == io.EOF:
 		return err
 	case errors.As(err, &source):
 		return readError(d.out, source.error)
-	case d.kind != Gzip && d.in.err != nil:
-		return readError(d.out, d.in.err)
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+	case errors.As(err, &window):
 		return &Error{Off: d.out, Why: "zstd: window larger than 128 MiB: not supported", Kind: errors.ErrUnsupported}
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return &Error{Off: d.out, Why: d.kind.String() + ": compressed data ends early", Kind: ErrArchive}
