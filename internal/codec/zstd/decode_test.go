@@ -88,27 +88,3 @@ func TestDecodeOfBombs(t *testing.T) {
 		}
 	}
 }
-
-func FuzzDecode(f *testing.F) {
-	e := newEncoder(f, Options{WindowLog: 12})
-	for _, data := range samples(600) {
-		f.Add(peerFrame(f, data, 1<<12), uint16(600))
-		dst := make([]byte, 600)
-		if n, c := e.FitDst(dst, data); n > 0 {
-			f.Add(dst[:n], uint16(c))
-		}
-	}
-	f.Fuzz(func(t *testing.T, in []byte, size uint16) {
-		got := make([]byte, size)
-		err := Decode(got, in, 12)
-		d, derr := zstd.NewReader(bytes.NewReader(in), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<12), zstd.IgnoreChecksum(true))
-		if derr != nil {
-			return
-		}
-		defer d.Close()
-		want := make([]byte, size)
-		if _, derr = io.ReadFull(d, want); err == nil && (derr != nil || !bytes.Equal(got, want)) {
-			t.Fatalf("decoded %d bytes; klauspost/compress: %v", size, derr)
-		}
-	})
-}
