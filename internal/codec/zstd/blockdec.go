@@ -30,7 +30,7 @@ func (d *blockDecoder) reset(window int) {
 	d.tree.valid = false
 	d.tables = [3]uint8{}
 	l := &d.loop
-	l.rep, l.window, l.lit, l.op, l.old = [3]int{1, 4, 8}, window, d.lit[:], 0, 0
+	l.rep, l.window, l.op, l.old = [3]int{1, 4, 8}, window, 0, 0
 }
 
 // limit is how many bytes a block may have, compressed or not. RFC 8878, 3.1.1.2.4.
@@ -84,7 +84,8 @@ func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 	if at += header; n > d.limit() {
 		return 0, corrupt("number of literals")
 	}
-	d.loop.litPos, d.loop.litEnd = 0, n
+	l := &d.loop
+	l.lit, l.litPos, l.litEnd = d.lit[:], 0, n
 	if kind == oneLiteral {
 		if at >= len(src) {
 			return 0, errShort
@@ -95,7 +96,11 @@ func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 	if n > len(src)-at {
 		return 0, errShort
 	}
-	copy(d.lit[:n], src[at:])
+	if len(src)-at-n >= copySlack {
+		l.lit, l.litPos, l.litEnd = src, at, at+n
+	} else {
+		copy(d.lit[:n], src[at:])
+	}
 	return at + n, nil
 }
 
@@ -119,7 +124,7 @@ func (d *blockDecoder) readCoded(src []byte, at int, kind, format byte) (end int
 	if !d.tree.valid {
 		return 0, corrupt("Huffman code of the block before")
 	}
-	d.loop.litPos, d.loop.litEnd = 0, n
+	d.loop.lit, d.loop.litPos, d.loop.litEnd = d.lit[:], 0, n
 	if format == 0 {
 		return end, d.tree.one(d.lit[:n], src[:end], at)
 	}
@@ -170,7 +175,8 @@ func (d *blockDecoder) readTables(src []byte, at int) (end int, err error) {
 		switch modes >> shift & 3 {
 		case predefinedMode:
 			if d.tables[i] != predefinedTable {
-				d.tables[i], *table = predefinedTable, predefinedSeq[i]
+				d.tables[i] = predefinedTable
+				table.copy(&predefinedSeq[i])
 			}
 		case oneMode:
 			if at >= len(src) {

@@ -61,7 +61,7 @@ func decode(dst, src []byte, maxWindowLog int, whole bool) error {
 	d.reset(int(h.window))
 	d.loop.dst = dst
 	err = d.frame(src, h, whole)
-	d.loop.dst, d.loop.src = nil, nil
+	d.loop.dst, d.loop.src, d.loop.lit = nil, nil, nil
 	return err
 }
 

@@ -97,18 +97,27 @@ func (t *seqTable) at(state uint) seqEntry { return t.entries[state&(1<<maxFSELo
 func (t *seqTable) build(norm []int16, log uint, of *seqValues) {
 	t.log = log
 	var cells [1 << maxFSELog]uint8
-	var next [maxFSESymbols]uint16
+	var next [codeSpace]uint16
 	size := 1 << log
 	spread(norm, cells[:size])
 	for s, n := range norm {
-		next[s] = uint16(max(n, -n))
+		next[s%codeSpace] = uint16(max(n, -n))
 	}
+	base, extra := of.base, of.extra
+	entries := t.entries[:size]
 	for i, s := range cells[:size] {
+		s %= codeSpace
 		x := next[s]
 		next[s]++
-		n := log - uint(bits.Len16(x)) + 1
-		t.entries[i] = seqEntry{of.extra[s], uint8(n), x<<n - uint16(size), of.base[s]}
+		n := log + 1 - uint(bits.Len16(x))
+		entries[i] = seqEntry{extra[s], uint8(n), x<<(n&15) - uint16(size), base[s]}
 	}
+}
+
+// copy copies what is used of another one.
+func (t *seqTable) copy(of *seqTable) {
+	t.log = of.log
+	copy(t.entries[:1<<t.log], of.entries[:])
 }
 
 // buildOne makes the table of a single code.

@@ -37,6 +37,10 @@ func lax(err, peer error) string {
 
 func FuzzReader(f *testing.F) {
 	for _, data := range samples(3000) {
+		// without a checksum, or it is all that is found wrong
+		for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedBestCompression} {
+			f.Add(peerStream(f, data, zstd.WithWindowSize(1<<10), zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false)), uint8(0))
+		}
 		f.Add(peerStream(f, data, zstd.WithWindowSize(1<<10), zstd.WithEncoderLevel(zstd.SpeedBestCompression)), uint8(0))
 		f.Add(append(append(peerFrame(f, data[:700], 1<<12), skippableFrame(3)...), peerStream(f, data[:2000], zstd.WithWindowSize(1<<11))...), uint8(2))
 	}
