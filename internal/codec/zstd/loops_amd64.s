@@ -14,14 +14,14 @@
 
 // LOAD has 56 bits or more in BX, unless more are used than there are.
 #define LOAD \
-	MOVL CX, AX                 \
-	NOTL AX                     \
-	SHRL $3, AX                 \
-	ANDL $7, AX                 \
-	SUBQ AX, SI                 \
-	ORL  $56, CX                \
-	CMPQ SI, seqLoop_first(R12) \
-	JLT  done                   \
+	MOVL CX, AX          \
+	NOTL AX              \
+	SHRL $3, AX          \
+	ANDL $7, AX          \
+	SUBQ AX, SI          \
+	ORL  $56, CX         \
+	CMPQ SI, first-8(SP) \
+	JLT  done            \
 	MOVQ (SI), BX
 
 // EXTRA sets the register to the value of an entry.
@@ -43,13 +43,13 @@
 	MOVQ  (seqLoop_tables+code*seqTable__size+seqTable_entries)(R12)(AX*8), entry
 
 // func sequencesBMI2(l *seqLoop)
-TEXT ·sequencesBMI2(SB), NOSPLIT, $0-8
+TEXT ·sequencesBMI2(SB), NOSPLIT, $32-8
 	MOVQ l+0(FP), R12
 	DECQ seqLoop_n(R12)
 	MOVQ seqLoop_src(R12), SI
 	ADDQ seqLoop_start(R12), SI
 	SUBQ $7, SI
-	MOVQ SI, seqLoop_first(R12)
+	MOVQ SI, first-8(SP)
 	MOVQ seqLoop_left(R12), CX
 	MOVQ CX, AX
 	SHRQ $3, AX
@@ -61,15 +61,15 @@ TEXT ·sequencesBMI2(SB), NOSPLIT, $0-8
 	MOVQ seqLoop_entries+const_matchLength*8(R12), R10
 	MOVQ seqLoop_rep(R12), R11
 	MOVQ seqLoop_dst(R12), DI
-	MOVQ DI, seqLoop_base(R12)
+	MOVQ DI, base-16(SP)
 	MOVQ DI, AX
 	ADDQ seqLoop_room(R12), AX
-	MOVQ AX, seqLoop_roomEnd(R12)
+	MOVQ AX, roomEnd-24(SP)
 	ADDQ seqLoop_op(R12), DI
 	MOVQ seqLoop_lit(R12), R14
 	MOVQ R14, AX
 	ADDQ seqLoop_litEnd(R12), AX
-	MOVQ AX, seqLoop_literalsEnd(R12)
+	MOVQ AX, literalsEnd-32(SP)
 	ADDQ seqLoop_litPos(R12), R14
 
 next:
@@ -98,9 +98,9 @@ states:
 	LEAQ (DI)(DX*1), AX  // end of the literals
 	LEAQ (AX)(R15*1), R13 // end of the match
 	LEAQ (R14)(DX*1), BX // literals behind these
-	CMPQ R13, seqLoop_roomEnd(R12)
+	CMPQ R13, roomEnd-24(SP)
 	JGT  tight
-	CMPQ BX, seqLoop_literalsEnd(R12)
+	CMPQ BX, literalsEnd-32(SP)
 	JGT  tight
 	CMPQ R11, seqLoop_window(R12)
 	JHI  tight
@@ -112,7 +112,7 @@ states:
 match:
 	MOVQ AX, DX // where it is
 	SUBQ R11, DX
-	CMPQ DX, seqLoop_base(R12)
+	CMPQ DX, base-16(SP)
 	JLT  before
 	MOVQ BX, R14
 	CMPQ R11, $16
@@ -234,11 +234,11 @@ long: // more bits than BX has at once
 
 before: // the match is before dst[0], so before old, and must not go beyond it
 	ADDQ seqLoop_old(R12), DX
-	CMPQ DX, seqLoop_base(R12)
+	CMPQ DX, base-16(SP)
 	JLT  late
 	LEAQ (DX)(R15*1), R14
 	SUBQ seqLoop_old(R12), R14
-	CMPQ R14, seqLoop_base(R12)
+	CMPQ R14, base-16(SP)
 	JGT  late
 	MOVQ BX, R14
 	CMPQ R11, $16
@@ -263,11 +263,11 @@ done:
 	MOVQ R11, seqLoop_rep(R12)
 	MOVQ R11, seqLoop_dist(R12)
 	INCQ seqLoop_n(R12)
-	SUBQ seqLoop_base(R12), DI
+	SUBQ base-16(SP), DI
 	MOVQ DI, seqLoop_op(R12)
 	SUBQ seqLoop_lit(R12), R14
 	MOVQ R14, seqLoop_litPos(R12)
-	SUBQ seqLoop_first(R12), SI // left = 8*(SI+8-start) - used
+	SUBQ first-8(SP), SI // left = 8*(SI+8-start) - used
 	INCQ SI
 	SHLQ $3, SI
 	NOTL CX

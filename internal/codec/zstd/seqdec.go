@@ -37,8 +37,6 @@ type seqLoop struct {
 
 	status             int
 	litLen, dist, size int // of the sequence that was decoded last
-
-	first, base, roomEnd, literalsEnd uintptr // of assembly only
 }
 
 // sequences executes l.n sequences.
