@@ -248,24 +248,26 @@ func TestReaderAllocatesWithContent(t *testing.T) {
 	}
 }
 
-// Flipped bits are found, or change nothing but what no checksum covers, and both loops say the same.
+// Flipped bits are found by the checksum; without one, both loops say the same.
 func TestReaderOfDamage(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, data := range samples(30000) {
-		in := peerStream(t, data, zstd.WithWindowSize(1<<12), zstd.WithEncoderLevel(zstd.SpeedBestCompression))
-		for range 100 {
-			bad := bytes.Clone(in)
-			bad[r.IntN(len(bad))] ^= 1 << r.IntN(8)
-			got, err := readAll(bytes.NewReader(bad), 1<<20)
-			if err == nil && !bytes.Equal(got, data) {
-				t.Fatalf("%s: other data", name)
-			}
-			twin(func() {
-				got2, err2 := readAll(bytes.NewReader(bad), 1<<20)
-				if !bytes.Equal(got, got2) || fmt.Sprint(err) != fmt.Sprint(err2) {
-					t.Fatalf("%s: %d bytes, %v; its twin %d, %v", name, len(got), err, len(got2), err2)
+		for _, sum := range []bool{true, false} {
+			in := peerStream(t, data, zstd.WithWindowSize(1<<12), zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(sum))
+			for range 100 {
+				bad := bytes.Clone(in)
+				bad[r.IntN(len(bad))] ^= 1 << r.IntN(8)
+				got, err := readAll(bytes.NewReader(bad), 1<<20)
+				if sum && err == nil && !bytes.Equal(got, data) {
+					t.Fatalf("%s: other data", name)
 				}
-			})
+				twin(func() {
+					got2, err2 := readAll(bytes.NewReader(bad), 1<<20)
+					if !bytes.Equal(got, got2) || fmt.Sprint(err) != fmt.Sprint(err2) {
+						t.Fatalf("%s: %d bytes, %v; its twin %d, %v", name, len(got), err, len(got2), err2)
+					}
+				})
+			}
 		}
 	}
 }
