@@ -6,13 +6,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"runtime"
-
-	"github.com/klauspost/compress/zstd"
+	"strings"
 
 	"github.com/laminafs/lamina/internal/codec/deflate"
+	"github.com/laminafs/lamina/internal/codec/zstd"
 )
 
 // Compression is how a stream is compressed.
@@ -38,9 +37,11 @@ func (c Compression) String() string {
 
 const (
 	// maxWindow bounds what a zstd frame may make the decoder remember; it is the limit of the zstd
-	// command without --long. Memory of a Decompress is twice this at most, plus 2 MiB.
+	// command without --long. Memory of a Decompress is this at most, plus 2.5 MiB, and a quarter of it while the window
+	// grows.
 	maxWindow   = 128 << 20
 	inputBuffer = 64 << 10
+	headSize    = 10 // what recognize looks at
 	// gzipWindow makes all that decoding gzip takes, but members side by side, 1 MiB.
 	gzipWindow = 112 << 10
 )
@@ -96,12 +97,11 @@ func (c *cancellable) Close() error {
 // startDecoder returns the ring in which a goroutine decodes.
 func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 	in := &input{r: r}
-	br := bufio.NewReaderSize(in, inputBuffer)
-	head, err := br.Peek(zstd.HeaderMaxSize)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, None, readError(0, err)
+	d := &decoder{br: bufio.NewReaderSize(in, inputBuffer)}
+	head, err := d.br.Peek(headSize)
+	if err != nil && err != io.EOF {
+		return nil, None, d.fail(err)
 	}
-	d := &decoder{in: in, br: br}
 	kind, why := recognize(head)
 	if why != "" {
 		return nil, None, &Error{Off: 0, Why: why, Kind: errors.ErrUnsupported}
@@ -117,26 +117,15 @@ func startDecoder(r io.Reader, tap io.Writer) (*ring, Compression, error) {
 	case None:
 		g.start(d.plain)
 	case Gzip:
-		d.gz = deflate.NewStream(tagged{br}, runtime.GOMAXPROCS(0))
+		d.gz = deflate.NewStream(d.br, runtime.GOMAXPROCS(0))
 		g.onStop, g.onClose = d.gz.Cancel, d.gz.Close
 		g.start(d.gzip)
 	default:
 		// one goroutine: the blocks of a frame depend on each other, and more of them cost more than they bring
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(wide(head)))
-		if err != nil {
-			return nil, None, d.fail(err)
-		}
-		d.zr = z
+		d.zr = zstd.NewReader(d.br, maxWindow)
 		g.start(d.zstd)
 	}
 	return g, kind, nil
-}
-
-// wide reports whether a zstd decoder should save memory: it takes twice the window otherwise, and 7 % less
-// time.
-func wide(head []byte) bool {
-	var h zstd.Header
-	return h.Decode(head) != nil || h.Skippable || h.WindowSize > 8<<20
 }
 
 // recognize tells the compression from the first bytes; why is set if it is one that is not supported.
@@ -157,24 +146,23 @@ func recognize(b []byte) (c Compression, why string) {
 	return None, ""
 }
 
-// input remembers whether it was the source that failed. It ends when stop is closed: much that is read may decode to
-// nothing.
+// input is the source. It marks what that fails with, and ends when stop is closed: much that is read may decode to nothing.
 type input struct {
 	r    io.Reader
 	stop <-chan struct{}
-	err  error
 }
+
+type sourceError struct{ error }
 
 func (i *input) Read(p []byte) (int, error) {
 	select {
 	case <-i.stop:
-		i.err = errClosed
-		return 0, errClosed
+		return 0, &sourceError{errClosed}
 	default:
 	}
 	n, err := i.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		i.err = err
+		err = &sourceError{err}
 	}
 	return n, err
 }
@@ -182,10 +170,9 @@ func (i *input) Read(p []byte) (int, error) {
 // decoder fills buffers; it runs on the goroutine of a ring.
 type decoder struct {
 	kind Compression
-	in   *input
 	br   *bufio.Reader
 	gz   *deflate.Stream
-	zr   *zstd.Decoder
+	zr   *zstd.Reader
 	out  int64 // bytes so far
 }
 
@@ -193,10 +180,7 @@ type decoder struct {
 func (d *decoder) plain(b []byte) (data, buffer []byte, err error) {
 	n, err := d.br.Read(b)
 	d.out += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = readError(d.out, err)
-	}
-	return b[:n], b, err
+	return b[:n], b, d.fail(err)
 }
 
 func (d *decoder) gzip(b []byte) (data, buffer []byte, err error) {
@@ -205,58 +189,32 @@ func (d *decoder) gzip(b []byte) (data, buffer []byte, err error) {
 	return data, buffer, d.fail(err)
 }
 
-// tagged marks errors of the source of gzip data, which may be read on another goroutine than the one that finds out
-// that the data are wrong.
-type tagged struct{ r io.Reader }
-
-type sourceError struct{ error }
-
-func (t tagged) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &sourceError{err}
-	}
-	return n, err
-}
-
-// zstd reads until the buffer is full: the decoder returns blocks, of 128 KiB at most.
+// zstd fills the buffer, but for an error.
 func (d *decoder) zstd(b []byte) (data, buffer []byte, err error) {
-	n, empty := 0, 0
+	n := 0
 	for n < len(b) && err == nil {
 		var c int
 		c, err = d.zr.Read(b[n:])
 		n += c
-		if empty++; c > 0 {
-			empty = 0
-		} else if empty > maxEmpty && err == nil {
-			err = io.ErrNoProgress
-		}
 	}
 	d.out += int64(n)
-	if err != nil {
-		d.zr.Close()
-	}
 	return b[:n], b, d.fail(err)
 }
 
-// fail turns an error of a decoder into one of this package; nil and io.EOF stay.
+// fail turns an error of a decoder, or of its source, into one of this package; nil and io.EOF stay.
 func (d *decoder) fail(err error) error {
 	var source *sourceError
+	var window *zstd.WindowError
 	switch {
 	case err == nil || err == io.EOF:
 		return err
 	case errors.As(err, &source):
 		return readError(d.out, source.error)
-	case d.kind != Gzip && d.in.err != nil:
-		return readError(d.out, d.in.err)
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+	case err == io.ErrNoProgress:
+		return readError(d.out, err)
+	case errors.As(err, &window):
 		return &Error{Off: d.out, Why: "zstd: window larger than 128 MiB: not supported", Kind: errors.ErrUnsupported}
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		why := d.kind.String() + ": compressed data ends early"
-		if at, ok := errors.AsType[*deflate.DataError](err); ok {
-			why += fmt.Sprintf(", at byte %d of the input", at.In)
-		}
-		return &Error{Off: d.out, Why: why, Kind: ErrArchive}
 	}
-	return &Error{Off: d.out, Why: d.kind.String() + ": " + err.Error(), Kind: ErrArchive}
+	why := strings.Replace(err.Error(), io.ErrUnexpectedEOF.Error(), "compressed data ends early", 1)
+	return &Error{Off: d.out, Why: d.kind.String() + ": " + why, Kind: ErrArchive}
 }

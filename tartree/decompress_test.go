@@ -134,7 +134,7 @@ func TestBadCompressedData(t *testing.T) {
 		{"another method", "\x1f\x8b\x07" + g[3:], "gzip: header of a member is wrong"},
 		{"gzip with half a header", g + "\x1f\x8b\x08", "gzip: compressed data ends early"},
 		{"gzip with another method", g + "\x1f\x8b\x07\x00\x00\x00\x00\x00\x00\x00", "gzip: "},
-		{"zstd cut", z[:len(z)-9], "zstd: compressed data ends early"},
+		{"zstd cut", z[:len(z)-9], fmt.Sprintf("zstd: compressed data ends early, at byte %d of the input", len(z)-9)},
 		{"zstd checksum", flip(z, -1), "zstd: "},
 		{"zstd with garbage", z + "garbage!", "zstd: "},
 		{"skippable frame cut", z + skippable(0, "skip")[:9], "zstd: "},

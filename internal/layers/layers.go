@@ -61,6 +61,5 @@ var table = map[string]row{
 
 // publicModules are the third-party modules that public packages and all below them may import.
 var publicModules = map[string]string{
-	"golang.org/x/sys":              "system calls",
-	"github.com/klauspost/compress": "zstd",
+	"golang.org/x/sys": "system calls, and what processors have",
 }

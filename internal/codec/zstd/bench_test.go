@@ -1,10 +1,14 @@
 package zstd
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/bits"
 	"os"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // windowLog returns the window that suits pclusters of size bytes: eight of them, up to the largest one.
@@ -85,4 +89,42 @@ func BenchmarkDecode(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkReader decodes the whole of LAMINA_SAMPLE, a .zst file, with our decoder and with that of klauspost/compress. To compare, run one
+// of them a process, in turns, and take user time: -bench Reader/ours -benchtime 1x.
+func BenchmarkReader(b *testing.B) {
+	src := sample(b)
+	buf := make([]byte, 256<<10)
+	read := func(b *testing.B, next func() io.Reader) {
+		var n int64
+		for b.Loop() {
+			n = 0
+			for r := next(); ; {
+				c, err := r.Read(buf)
+				if n += int64(c); err == io.EOF {
+					break
+				} else if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.SetBytes(n)
+	}
+	b.Run("ours", func(b *testing.B) {
+		read(b, func() io.Reader { return NewReader(bytes.NewReader(src), 128<<20) })
+	})
+	b.Run("klauspost", func(b *testing.B) {
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer z.Close()
+		read(b, func() io.Reader {
+			if err := z.Reset(bytes.NewReader(src)); err != nil {
+				b.Fatal(err)
+			}
+			return z
+		})
+	})
 }

@@ -13,19 +13,27 @@ const (
 )
 
 var (
-	literalBase, matchBase [codeSpace]uint32
-	literalBits, matchBits [codeSpace]uint8
-	literalCode            [64]uint8  // of lengths below 64
-	matchCode              [128]uint8 // of lengths below 128+minMatch
+	literalBase, offsetBase, matchBase [codeSpace]uint32
+	literalBits, offsetBits, matchBits [codeSpace]uint8
+	literalCode                        [64]uint8  // of lengths below 64
+	matchCode                          [128]uint8 // of lengths below 128+minMatch
 )
 
 // Predefined tables. RFC 8878, 3.1.1.3.2.2.
-var predefined = func() (t [3]fseTable) {
-	t[literalLength].build([]int16{4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1}, 6)
-	t[offset].build([]int16{1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1}, 5)
-	t[matchLength].build([]int16{1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1}, 6)
-	return t
-}()
+var predefinedNorm = [3]struct {
+	norm []int16
+	log  uint
+}{
+	literalLength: {[]int16{4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1}, 6},
+	offset:        {[]int16{1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1}, 5},
+	matchLength:   {[]int16{1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1}, 6},
+}
+
+// The tables made of them, for the encoder and for the decoder.
+var (
+	predefined    [3]fseTable
+	predefinedSeq [3]seqTable
+)
 
 func init() {
 	fill := func(base *[codeSpace]uint32, extra *[codeSpace]uint8, plain int, from uint32, more []uint8) {
@@ -40,6 +48,14 @@ func init() {
 	}
 	fill(&literalBase, &literalBits, 16, 0, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
 	fill(&matchBase, &matchBits, 32, minMatch, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	for i := range offsetCodes {
+		offsetBase[i], offsetBits[i] = 1<<i-3, uint8(i)
+	}
+	offsetBase[0], offsetBase[1] = 0, 1 // of the distances that repeat
+	for i, p := range predefinedNorm {
+		predefined[i].build(p.norm, p.log)
+		predefinedSeq[i].build(p.norm, p.log, &seqCodes[i])
+	}
 	for c := range literalCodes {
 		for n := literalBase[c]; n < min(literalBase[c]+1<<literalBits[c], 64); n++ {
 			literalCode[n] = uint8(c)

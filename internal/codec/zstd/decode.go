@@ -1,13 +1,10 @@
 package zstd
 
 import (
-	"bytes"
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // Windows of the frames that Decode reads: 1 KiB, as RFC 8878, 3.1.1.1.2 has it, to 1 MiB, the most that an
@@ -24,29 +21,13 @@ func (e CorruptError) Error() string { return string(e) }
 
 const errLong = CorruptError("the frame has more bytes than it should")
 
-const (
-	// overrun is what the decoder may write behind the end of a block if it is to copy by 16 bytes; that makes it
-	// faster by a third.
-	overrun = 16
-	// maxCopied is up to which length decoding into a longer buffer and copying pays: behind that, the end of
-	// the last block matters less.
-	maxCopied = 4 * 128 << 10
-)
-
-// decoder is a decoder for one window.
-type decoder struct {
-	*zstd.Decoder
-	buf []byte // up to maxCopied+overrun
-}
-
-// decoders holds decoders by the logarithm of the window that they allow.
-var decoders [MaxWindowLog + 1]sync.Pool
+// decoders holds decoders for Decode: 156 KiB that are not worth clearing.
+var decoders = sync.Pool{New: func() any { return new(blockDecoder) }}
 
 // Decode decodes the first len(dst) bytes of the frame src, whose window may have up to 1<<maxWindowLog bytes;
 // maxWindowLog is MinWindowLog to MaxWindowLog. What src holds beyond them is not looked at if it is more.
-// dst and src do not overlap. It may be called concurrently and allocates no more than the window and a
-// block of 128 KiB need. The error is a CorruptError, or io.ErrUnexpectedEOF if there are fewer bytes; dst
-// is then of no meaning.
+// dst and src do not overlap. It may be called concurrently and allocates nothing of a size that src says.
+// The error is a CorruptError, or io.ErrUnexpectedEOF if there are fewer bytes; dst is then of no meaning.
 func Decode(dst, src []byte, maxWindowLog int) error { return decode(dst, src, maxWindowLog, false) }
 
 // DecodeWhole is Decode for a frame of len(dst) bytes; more are an error.
@@ -65,79 +46,104 @@ func decode(dst, src []byte, maxWindowLog int, whole bool) error {
 	if err != nil {
 		return err
 	}
-	if h.window > 1<<maxWindowLog {
+	switch n := uint64(len(dst)); {
+	case h.window > 1<<maxWindowLog:
 		return CorruptError(fmt.Sprintf("window of %d bytes, %d are allowed", h.window, 1<<maxWindowLog))
+	case h.sized && h.content < n:
+		return io.ErrUnexpectedEOF
+	case h.sized && h.content > n && whole:
+		return errLong
+	case h.sized && h.content == n:
+		whole = true
 	}
-	pool := &decoders[maxWindowLog]
-	d, _ := pool.Get().(*decoder)
-	if d == nil {
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(1<<maxWindowLog))
+	d := decoders.Get().(*blockDecoder)
+	defer decoders.Put(d)
+	d.reset(int(h.window))
+	d.loop.dst = dst
+	err = d.frame(src, h, whole)
+	d.loop.dst, d.loop.src, d.loop.lit = nil, nil, nil
+	return err
+}
+
+// frame decodes the blocks of a frame, whose header has been read, until dst is full; whole: to the end of the frame, which
+// must be that of dst.
+func (d *blockDecoder) frame(src []byte, h header, whole bool) error {
+	l := &d.loop
+	at := h.size
+	for last := false; !last; {
+		if !whole && l.op == len(l.dst) {
+			return nil
+		}
+		if len(src)-at < blockHeader {
+			return io.ErrUnexpectedEOF
+		}
+		var kind, n int
+		last, kind, n = parseBlock([3]byte(src[at:]))
+		at += blockHeader
+		size := n
+		if kind == oneBlock {
+			size = 1
+		}
+		switch {
+		case n > d.limit():
+			return corrupt("length of a block")
+		case size > len(src)-at:
+			return io.ErrUnexpectedEOF
+		}
+		err := d.block(src[:at+size], at, kind, n)
+		if err == errFull {
+			if whole {
+				return errLong
+			}
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		d = &decoder{Decoder: z}
+		at += size
 	}
-	defer pool.Put(d)
-	if h.sized && h.content == uint64(len(dst)) {
-		return d.whole(dst, src)
-	}
-	if h.sized && h.content < uint64(len(dst)) {
+	if l.op < len(l.dst) {
 		return io.ErrUnexpectedEOF
 	}
-	if whole && h.sized {
-		return errLong
-	}
-	return d.prefix(dst, src, whole)
-}
-
-// whole decodes a frame that says that it fills dst.
-func (d *decoder) whole(dst, src []byte) error {
-	out := dst[:0:len(dst)]
-	if len(dst) <= maxCopied {
-		if cap(d.buf) < len(dst)+overrun {
-			d.buf = make([]byte, 0, len(dst)+overrun)
-		}
-		out = d.buf[:0]
-	}
-	got, err := d.DecodeAll(src, out)
-	switch {
-	case err != nil:
-		return decodeError(err)
-	case len(got) < len(dst):
-		return io.ErrUnexpectedEOF
-	case &got[0] != &dst[0]:
-		copy(dst, got)
+	if h.sum && whole {
+		return verify(l.dst, src[at:])
 	}
 	return nil
 }
 
-// prefix decodes a frame as far as dst goes; whole: it ends there.
-func (d *decoder) prefix(dst, src []byte, whole bool) error {
-	if err := d.Reset(bytes.NewReader(src)); err != nil {
-		return decodeError(err)
-	}
-	_, err := io.ReadFull(d, dst)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil && whole {
-		var more [1]byte
-		if n, e := io.ReadFull(d, more[:]); n > 0 {
-			err = errLong
-		} else if e != io.EOF {
-			err = e
+// block decodes the block src[at:]; errFull if dst does not hold it.
+func (d *blockDecoder) block(src []byte, at, kind, n int) error {
+	l := &d.loop
+	switch kind {
+	case rawBlock:
+		if copy(l.dst[l.op:], src[at:]) < n {
+			return errFull
 		}
+		l.op += n
+	case oneBlock:
+		fill(l.dst[l.op:min(l.op+n, len(l.dst))], src[at])
+		if n > len(l.dst)-l.op {
+			return errFull
+		}
+		l.op += n
+	case compressedBlock:
+		return d.compressed(src, at)
+	default:
+		return corrupt("type of a block")
 	}
-	if e := d.Reset(nil); e != nil && err == nil { // lets src go
-		err = e
-	}
-	return decodeError(err)
+	return nil
 }
 
-// decodeError tells the end of the input from what is wrong in it.
-func decodeError(err error) error {
-	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+// verify compares the checksum b starts with.
+func verify(content, b []byte) error {
+	if len(b) < 4 {
+		return io.ErrUnexpectedEOF
 	}
-	return CorruptError(err.Error())
+	var c checksum
+	c.reset()
+	c.update(content)
+	if uint32(c.sum()) != binary.LittleEndian.Uint32(b) {
+		return corrupt("checksum of the frame")
+	}
+	return nil
 }

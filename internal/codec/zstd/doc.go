@@ -1,5 +1,5 @@
-// Package zstd reads and writes Zstandard frames, RFC 8878, of a bounded length: Decode gives the first bytes of
-// one, of a number that the caller knows; an Encoder puts as much as fits into one.
+// Package zstd reads and writes Zstandard, RFC 8878: Decode gives the first bytes of a frame, of a number that the caller
+// knows; a Reader decodes streams of frames; an Encoder puts as much as fits into one frame.
 //
 // A frame, as the Encoder makes it:
 //
@@ -17,6 +17,12 @@
 //
 // There is no checksum, no dictionary and one frame. A block has up to 128 KiB of content, and no more than the
 // window.
+//
+// How a blockDecoder works, for Decode and for a Reader: literals are decoded, four streams side by side, to where the sequences
+// copy them from; the tables of the codes of sequences have all that a state says in one entry; and a loop decodes a sequence
+// and executes it at once, with copies of 16 and 32 bytes that go beyond its end. It leaves what is near a bound, and what is
+// wrong, to code that checks everything, so that it has few checks itself. These loops exist in assembly and in Go, where
+// one is the twin of the other: the same bytes and the same errors. doc/design/zstd.md has what was measured.
 //
 // How the Encoder works: a parser makes sequences, some at a time; they become part of the block, or of the
 // next one if two blocks are estimated to be shorter; and when the estimate gets to what is left, codes are chosen for

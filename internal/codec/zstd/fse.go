@@ -34,13 +34,11 @@ func (t *fseTable) build(norm []int16, log uint) {
 	size := 1 << log
 	var cells [1 << maxFSELog]uint8
 	var next [maxFSESymbols]int
-	top, total := size-1, 0
+	total := 0
 	for s, n := range norm {
 		next[s] = total
 		switch {
 		case n == -1:
-			cells[top] = uint8(s)
-			top--
 			n = 1
 			fallthrough
 		case n == 1:
@@ -51,17 +49,23 @@ func (t *fseTable) build(norm []int16, log uint) {
 		}
 		total += int(n)
 	}
-	t.spread(norm, cells[:size], top)
+	spread(norm, cells[:size])
 	for i, s := range cells[:size] {
 		t.states[next[s]] = uint16(size + i)
 		next[s]++
 	}
 }
 
-// spread gives symbols their cells, those up to top. RFC 8878, 4.1.1.
-func (t *fseTable) spread(norm []int16, cells []uint8, top int) {
-	at, mask := 0, len(cells)-1
-	step := len(cells)>>1 + len(cells)>>3 + 3
+// spread gives symbols their cells. RFC 8878, 4.1.1.
+func spread(norm []int16, cells []uint8) {
+	top, mask := len(cells)-1, len(cells)-1
+	for s, n := range norm {
+		if n == -1 {
+			cells[top] = uint8(s)
+			top--
+		}
+	}
+	at, step := 0, len(cells)>>1+len(cells)>>3+3
 	for s, n := range norm {
 		for range n {
 			cells[at] = uint8(s)
