@@ -86,7 +86,8 @@ test: $(CACHE)/judges/bin/mkfs.erofs $(DAEMONS) ## install what the tests need (
 	tools/install-debs.sh $(TEST_DEBS)
 	$(MAKE) check build
 	$(GO) test -timeout 20m ./...
-	GOARCH=386 $(GO) test -run Pinned ./test/roundtrip
+	GOARCH=386 $(GO) test -short -run Pinned ./test/roundtrip
+	GOARCH=386 $(GO) test -short ./internal/codec/zstd ./internal/codec/deflate
 	$(GO) test -race -short -timeout 20m $(RACE)
 	$(GO) test -race -short -timeout 20m -run 'Stream|Cancel' ./internal/codec/deflate
 	$(MAKE) judges

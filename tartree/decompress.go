@@ -161,7 +161,7 @@ func (i *input) Read(p []byte) (int, error) {
 	default:
 	}
 	n, err := i.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		err = &sourceError{err}
 	}
 	return n, err

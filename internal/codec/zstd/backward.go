@@ -29,12 +29,14 @@ func (b *backward) load() uint64 {
 	return load64(b.src, b.start+b.left>>3-7) << (8 - b.left&7)
 }
 
-// take reads n bits, n up to 56.
+// take reads n bits, n up to 56; behind the last one there are zeros, as RFC 8878, 4.2.1.2 wants it for weights.
 func (b *backward) take(n uint) uint {
 	if b.left < 0 {
 		return 0
 	}
 	v := b.load() >> 1 >> (63 - n)
-	b.left -= int(n)
+	if b.left -= int(n); b.left < 0 {
+		v &^= 1<<-b.left - 1
+	}
 	return uint(v)
 }

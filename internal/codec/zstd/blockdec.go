@@ -62,10 +62,10 @@ func (d *blockDecoder) compressed(src []byte, at int) error {
 	return l.literals(l.litEnd - l.litPos)
 }
 
-// littleEndian returns n bytes of b, as many as there are of them.
-func littleEndian(b []byte, n int) (v int) {
+// littleEndian returns n bytes of b, up to five, as many as there are of them.
+func littleEndian(b []byte, n int) (v uint64) {
 	for i, c := range b[:min(n, len(b))] {
-		v |= int(c) << (8 * i)
+		v |= uint64(c) << (8 * i)
 	}
 	return v
 }
@@ -80,7 +80,7 @@ func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 		return d.readCoded(src, at, kind, format)
 	}
 	header := [4]int{1, 2, 1, 3}[format]
-	n := littleEndian(src[at:], header) >> [4]int{3, 4, 3, 4}[format]
+	n := int(littleEndian(src[at:], header) >> [4]int{3, 4, 3, 4}[format])
 	if at += header; n > d.limit() {
 		return 0, corrupt("number of literals")
 	}
@@ -108,7 +108,7 @@ func (d *blockDecoder) readLiterals(src []byte, at int) (end int, err error) {
 func (d *blockDecoder) readCoded(src []byte, at int, kind, format byte) (end int, err error) {
 	header, width := [4]int{3, 3, 4, 5}[format], [4]int{10, 10, 14, 18}[format]
 	h := littleEndian(src[at:], header) >> 4
-	n, size := h&(1<<width-1), h>>width
+	n, size := int(h&(1<<width-1)), int(h>>width)
 	if at += header; at > len(src) || size > len(src)-at {
 		return 0, errShort
 	}
@@ -149,10 +149,10 @@ func (l *seqLoop) readCount(src []byte, at int) (end int, err error) {
 		l.n = b
 	case b < 255:
 		size = 2
-		l.n = (b-128)<<8 + littleEndian(src[at+1:], 1)
+		l.n = (b-128)<<8 + int(littleEndian(src[at+1:], 1))
 	default:
 		size = 3
-		l.n = 0x7F00 + littleEndian(src[at+1:], 2)
+		l.n = 0x7F00 + int(littleEndian(src[at+1:], 2))
 	}
 	if at += size; at > len(src) {
 		return 0, errShort

@@ -21,13 +21,14 @@ func (e CorruptError) Error() string { return string(e) }
 
 const errLong = CorruptError("the frame has more bytes than it should")
 
-// decoders holds decoders for Decode: 156 KiB that are not worth clearing.
+// decoders holds decoders for Decode: 149 KiB that are not worth clearing.
 var decoders = sync.Pool{New: func() any { return new(blockDecoder) }}
 
 // Decode decodes the first len(dst) bytes of the frame src, whose window may have up to 1<<maxWindowLog bytes;
 // maxWindowLog is MinWindowLog to MaxWindowLog. What src holds beyond them is not looked at if it is more.
 // dst and src do not overlap. It may be called concurrently and allocates nothing of a size that src says.
-// The error is a CorruptError, or io.ErrUnexpectedEOF if there are fewer bytes; dst is then of no meaning.
+// The error is a CorruptError, also for a window that is too large, io.ErrUnexpectedEOF if there are fewer bytes, or about
+// maxWindowLog; dst is then of no meaning. Without a byte in dst nothing is looked at.
 func Decode(dst, src []byte, maxWindowLog int) error { return decode(dst, src, maxWindowLog, false) }
 
 // DecodeWhole is Decode for a frame of len(dst) bytes; more are an error.

@@ -53,7 +53,7 @@ func (h *huffDecoder) readWeights(weights []uint8, src []byte, at int) (n int, e
 		return 0, err
 	}
 	state := [2]uint{in.take(log), in.take(log)}
-	for n < len(weights) && in.left >= 0 {
+	for n < len(weights) {
 		e := h.weights.entries[state[n&1]]
 		weights[n] = uint8(e.base)
 		state[n&1] = uint(e.next) + in.take(uint(e.bits))

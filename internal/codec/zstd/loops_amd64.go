@@ -33,7 +33,7 @@ func (c *checksum) blocks(b []byte) {
 }
 
 // sequencesBMI2 is seqLoop.generic in assembly, but for the last sequence, for n above 1 and left not below 0. It relies on what
-// sequences says of the fields.
+// seqLoop says of the fields, and sees at the next one that the bits of a sequence were not there, when that is executed.
 //
 //go:noescape
 func sequencesBMI2(l *seqLoop)

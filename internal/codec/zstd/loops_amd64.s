@@ -45,7 +45,7 @@
 // func sequencesBMI2(l *seqLoop)
 TEXT ·sequencesBMI2(SB), NOSPLIT, $32-8
 	MOVQ l+0(FP), R12
-	DECQ seqLoop_n(R12)
+	DECQ seqLoop_n(R12) // the last one is for Go; one less within the loop
 	MOVQ seqLoop_src(R12), SI
 	ADDQ seqLoop_start(R12), SI
 	SUBQ $7, SI
@@ -76,7 +76,7 @@ next:
 	LOAD
 	LEAL (R8)(R9*1), AX
 	ADDL R10, AX
-	CMPB AX, $30
+	CMPB AX, $30 // 56 less the bits of the next states: 9, 9 and 8
 	JHI  long
 	EXTRA(R9, R13)
 	EXTRA(R10, R15)
@@ -232,7 +232,7 @@ long: // more bits than BX has at once
 	LOAD
 	JMP  distance
 
-before: // the match is before dst[0], so before old, and must not go beyond it
+before: // the match is before dst[0], so before old, and must not go beyond it; Reader says why nothing there is overwritten
 	ADDQ seqLoop_old(R12), DX
 	CMPQ DX, base-16(SP)
 	JLT  late

@@ -29,12 +29,15 @@ func (e *WindowError) Error() string {
 }
 
 // Reader decodes Zstandard frames of any number, RFC 8878, and skips skippable ones. Its memory is 0.5 MiB and the window, or
-// the content if that is shorter: it grows, four times as much each time, with what was decoded.
+// the content if that is shorter: it grows, four times as much each time, with what was decoded. While it grows there is a
+// quarter more.
 //
 //	ring  | content ...  op |  (room for a block)  | history before content ... old |
 //
 // Content goes into a ring of the window and a block: what does not fit behind op goes to its start, and what is left behind
-// it is the history of that.
+// it is the history of that. Copying writes copySlack bytes too much, at most. The ring has twice copySlack more than the
+// window and a block, so when content begins at its start again, old is more than a window and copySlack: what matches may
+// refer to, the last bytes of a window before op, is never nearer behind op than that.
 type Reader struct {
 	src source
 	max int // window
@@ -87,13 +90,13 @@ func (z *Reader) step() error {
 	if err == nil || err == io.EOF {
 		return err
 	}
+	z.d.loop.op = z.given // nothing of a block that is wrong, or not known to be right
 	if s, ok := err.(*sourceError); ok {
 		return s.error
 	}
 	if err == errCut {
 		at, err = z.src.at, io.ErrUnexpectedEOF
 	}
-	z.d.loop.op = z.given // nothing of a block that is wrong
 	return &DataError{In: at, Out: z.out, Why: err}
 }
 
@@ -198,6 +201,9 @@ func (z *Reader) begin() {
 		z.full = int(min(h.window, h.content))
 	}
 	z.full += z.d.limit() + 2*copySlack
+	if n := len(z.d.loop.dst); n < z.full && n > z.full/4 {
+		z.d.loop.dst = nil // it would stay while a larger one is filled
+	}
 }
 
 // room makes room for a block in the ring: behind what is there, in a larger ring, or at its start. All content has been
@@ -209,7 +215,10 @@ func (z *Reader) room() {
 		return
 	}
 	if len(l.dst) < z.full {
-		ring := make([]byte, min(max(4*len(l.dst), 2*need), z.full))
+		size := z.full
+		for ; size/4 >= max(2*need, l.op+need); size /= 4 {
+		}
+		ring := make([]byte, size)
 		copy(ring, l.dst[:l.op])
 		l.dst = ring
 	}

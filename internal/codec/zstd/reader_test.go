@@ -145,6 +145,11 @@ func TestReaderPassesFailuresOfItsSourceOn(t *testing.T) {
 			t.Errorf("with the last bytes: %d bytes, %v", len(got), err)
 		}
 	}
+	small := peerStream(t, data[:3000], zstd.WithWindowSize(1<<12))
+	broken := errors.New("broken")
+	if got, err := readAll(io.MultiReader(bytes.NewReader(small[:len(small)-2]), iotest.ErrReader(broken)), 1<<20); err != broken || len(got) > 0 {
+		t.Errorf("within the checksum: %d bytes are given, %v", len(got), err)
+	}
 	if _, err := readAll(io.MultiReader(bytes.NewReader(in[:50]), stalled{}), 1<<20); err != io.ErrNoProgress {
 		t.Errorf("a source that returns nothing: %v", err)
 	}
@@ -231,8 +236,8 @@ func TestReaderBoundsTheWindow(t *testing.T) {
 // A frame may announce a window of any size; memory comes with content.
 func TestReaderAllocatesWithContent(t *testing.T) {
 	head := append(binary.LittleEndian.AppendUint32(nil, magic), 0, (27-10)<<3)
-	one := []byte{1 << 1, 0, 0x10, 'x'} // 128 KiB of x
-	for blocks, most := range map[int]uint64{1: 1 << 20, 10: 8 << 20, 1100: 220 << 20} {
+	one := []byte{1 << 1, 0, 0x10, 'x'}                                                                 // 128 KiB of x
+	for blocks, most := range map[int]uint64{1: 1 << 20, 10: 4 << 20, 100: 44 << 20, 1100: 173 << 20} { // a third more than the ring
 		in := append(bytes.Clone(head), bytes.Repeat(one, blocks)...)
 		in = append(in, 1, 0, 0)
 		var before, after runtime.MemStats

@@ -14,6 +14,10 @@ const copySlack = 32
 //	dst  | history and content ...  op | room |  history that lies before dst[0]  | old |
 //
 // A match that begins before dst[0] is that much before dst[old].
+//
+// Relied on, and by assembly not looked at: there are headroom bytes before src[start:], copySlack bytes behind lit[:litEnd];
+// entries are of tables; room is copySlack bytes before the end of dst or more; old is 0, or in dst and more than
+// op+window+copySlack.
 type seqLoop struct {
 	src   []byte // where the bits are, as backward has them
 	start int
