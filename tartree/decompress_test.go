@@ -355,17 +355,12 @@ func TestGzipTakesOneMiB(t *testing.T) {
 	}
 }
 
-// endless goes on for ever.
-type endless struct{ head, loop string }
+// endless gives itself over and over.
+type endless string
 
-func (e *endless) Read(p []byte) (n int, err error) {
-	if e.head != "" {
-		n = copy(p, e.head)
-		e.head = e.head[n:]
-		return n, nil
-	}
-	for len(p)-n >= len(e.loop) {
-		n += copy(p[n:], e.loop)
+func (e endless) Read(p []byte) (n int, err error) {
+	for len(p)-n >= len(e) {
+		n += copy(p[n:], e)
 	}
 	return n, nil
 }
@@ -375,12 +370,15 @@ func TestContextEndsWhatDecodesToNothing(t *testing.T) {
 	for _, procs := range []int{1, 4} {
 		func() {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-			for name, source := range map[string]*endless{
-				"blocks": {header, "\x00\x00\x00\xff\xff"}, "members": {gz(t, "x"), gz(t, "")}, "zeros": {gz(t, "x"), "\x00"},
+			for name, source := range map[string]struct {
+				head string
+				loop endless
+			}{
+				"blocks": {header, "\x00\x00\x00\xff\xff"}, "members": {gz(t, "x"), endless(gz(t, ""))}, "zeros": {gz(t, "x"), "\x00"},
 				"skippable frames": {zst(t, "x"), "\x50\x2a\x4d\x18\x00\x00\x00\x00"},
 			} {
 				ctx, cancel := context.WithCancelCause(t.Context())
-				r, _, err := DecompressContext(ctx, source, io.Discard)
+				r, _, err := DecompressContext(ctx, io.MultiReader(strings.NewReader(source.head), source.loop), io.Discard)
 				if err != nil {
 					t.Fatal(err)
 				}

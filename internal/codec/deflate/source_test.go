@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 )
@@ -73,30 +74,28 @@ func TestNothingIsAskedForBehindTheEnd(t *testing.T) {
 	}
 }
 
-// endless is a gzip source that goes on for ever and decodes to nothing.
-type endless struct{ head, loop string }
+// endless gives itself over and over.
+type endless string
 
-func (e *endless) Read(p []byte) (n int, err error) {
-	if e.head != "" {
-		n = copy(p, e.head)
-		e.head = e.head[n:]
-		return n, nil
-	}
-	for len(p)-n >= len(e.loop) {
-		n += copy(p[n:], e.loop)
+func (e endless) Read(p []byte) (n int, err error) {
+	for len(p)-n >= len(e) {
+		n += copy(p[n:], e)
 	}
 	return n, nil
 }
 
 func TestCancelEndsWhatDecodesToNothing(t *testing.T) {
 	header := "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-	member, empty := string(compress(t, 6, []byte("x"))), string(compress(t, 6, nil))
+	member, empty := string(compress(t, 6, []byte("x"))), endless(compress(t, 6, nil))
 	for _, workers := range []int{1, 3} {
-		for name, source := range map[string]*endless{
+		for name, source := range map[string]struct {
+			head string
+			loop endless
+		}{
 			"blocks": {header, "\x00\x00\x00\xff\xff"}, "members": {member, empty}, "zeros": {member, "\x00"},
 			"a name": {header[:3] + "\x08" + header[4:], "a"},
 		} {
-			s := NewStream(source, workers)
+			s := NewStream(io.MultiReader(strings.NewReader(source.head), source.loop), workers)
 			ended := make(chan error)
 			go func() {
 				_, err := drained(s, MinBuffer)

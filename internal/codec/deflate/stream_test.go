@@ -216,7 +216,7 @@ func TestFalseStartsCostLittle(t *testing.T) {
 // What is decoded before its turn is bounded, whatever a member decodes to.
 func TestMemoryOfAStream(t *testing.T) {
 	if testing.Short() {
-		t.Skip("decodes 90 MiB")
+		t.Skip("-short: decodes 90 MiB")
 	}
 	// as much input as a piece may have, and much output
 	member := compress(t, 1, append(samplesOf("random", 2040<<10), make([]byte, 8<<20)...))

@@ -27,13 +27,13 @@ func TestDecodeStopsWhereDstEnds(t *testing.T) {
 	}
 	want := expand(all, 1<<30)
 	for n := range len(want) + 1 {
-		got := dstArena.last(n)
+		got := dstArena.Last(n)
 		if err := Decode(got, block); err != nil || !bytes.Equal(got, want[:n]) {
 			t.Fatalf("%d of %d bytes: %v", n, len(want), err)
 		}
 	}
 	var corrupt *CorruptError
-	if err := Decode(dstArena.last(len(want)+1), block); !errors.As(err, &corrupt) {
+	if err := Decode(dstArena.Last(len(want)+1), block); !errors.As(err, &corrupt) {
 		t.Fatalf("one byte more than the block has: %v", err)
 	}
 }
@@ -51,7 +51,7 @@ func TestDecodeRepeats(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := expand(all, 1<<30)
-			for _, buffer := range []func(int) []byte{dstArena.first, dstArena.last} {
+			for _, buffer := range []func(int) []byte{dstArena.First, dstArena.Last} {
 				got := buffer(len(want))
 				if err := Decode(got, w.b); err != nil || !bytes.Equal(got, want) {
 					t.Fatalf("offset %d, length %d: %v", offset, n, err)
@@ -110,7 +110,7 @@ func compareDecoders(t *testing.T, block []byte, n int) {
 	t.Helper()
 	all, _ := parse(block)
 	want := expand(all, n)
-	for _, b := range [][2]func(int) []byte{{dstArena.first, srcArena.first}, {dstArena.last, srcArena.last}} {
+	for _, b := range [][2]func(int) []byte{{dstArena.First, srcArena.First}, {dstArena.Last, srcArena.Last}} {
 		dst, src := b[0](n), b[1](len(block))
 		copy(src, block)
 		err := Decode(dst, src)

@@ -53,14 +53,14 @@ func words(seed int64, n int) []byte {
 // promises. It returns the block and how many bytes it holds.
 func checkFitDst(t *testing.T, e *Encoder, src []byte, size int) (block []byte, consumed int) {
 	t.Helper()
-	in := srcArena.last(len(src))
+	in := srcArena.Last(len(src))
 	copy(in, src)
-	dst := dstArena.last(size)
+	dst := dstArena.Last(size)
 	written, consumed := e.FitDst(dst, in)
 	block = bytes.Clone(dst[:written])
 	checkBlock(t, block, src, consumed, e.opts.MaxDistance)
 
-	in = srcArena.first(len(src))
+	in = srcArena.First(len(src))
 	copy(in, src)
 	n, m := e.FitDst(dst, in)
 	if m != consumed || !bytes.Equal(dst[:n], block) {

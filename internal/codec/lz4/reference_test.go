@@ -3,16 +3,12 @@ package lz4
 import (
 	"errors"
 	"fmt"
+
+	"github.com/laminafs/lamina/internal/oracle"
 )
 
-// arena is memory for one buffer that ends, or begins, where memory does: what leaves the buffer crashes.
-type arena []byte
-
 // The tests do not run in parallel, so one buffer of each is enough.
-var dstArena, srcArena = newArena(5 << 20), newArena(5 << 20)
-
-func (a arena) first(n int) []byte { return a[:n:n] }
-func (a arena) last(n int) []byte  { return a[len(a)-n:] }
+var dstArena, srcArena = oracle.NewArena(5 << 20), oracle.NewArena(5 << 20)
 
 // sequence is a sequence of a block, as the format document has it.
 type sequence struct {

@@ -14,6 +14,8 @@ import (
 	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/laminafs/lamina/internal/oracle"
 )
 
 // peerStream returns a frame of unknown length, as it is written to a pipe.
@@ -97,10 +99,7 @@ func TestReaderWrapsItsRing(t *testing.T) {
 }
 
 func TestReaderReadsWhatTheCommandWrites(t *testing.T) {
-	path, err := exec.LookPath("zstd")
-	if err != nil {
-		t.Skip("no zstd")
-	}
+	path := oracle.Need(t, "zstd")
 	for name, data := range samples(300000) {
 		if testing.Short() && name != "mixed" || strings.HasPrefix(name, "distance") {
 			continue

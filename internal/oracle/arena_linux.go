@@ -1,4 +1,4 @@
-package lz4
+package oracle
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newArena returns memory with a page in front of it and one behind it that nobody may touch.
-func newArena(size int) arena {
+// NewArena returns size bytes or more between two pages that nobody may touch. They stay as long as the process.
+func NewArena(size int) Arena {
 	page := os.Getpagesize()
 	size = (size + page - 1) &^ (page - 1)
 	mem, err := unix.Mmap(-1, 0, size+2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -19,5 +19,5 @@ func newArena(size int) arena {
 			panic(err)
 		}
 	}
-	return arena(mem[page : page+size : page+size])
+	return Arena(mem[page : page+size : page+size])
 }

@@ -5,23 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"testing"
-)
 
-// guarded returns n bytes that end where nothing may be read or written.
-func guarded(n int) []byte {
-	page := syscall.Getpagesize()
-	size := (n + page - 1) / page * page
-	b, err := syscall.Mmap(-1, 0, size+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-	if err == nil {
-		err = syscall.Mprotect(b[size:], syscall.PROT_NONE)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return b[size-n : size : size]
-}
+	"github.com/laminafs/lamina/internal/oracle"
+)
 
 // Neither loop touches a byte behind its input or its output, whatever the data are; one that did would end the process.
 func TestNothingIsTouchedBehindInputAndOutput(t *testing.T) {
@@ -80,7 +67,9 @@ func untouched(t testing.TB, name string, raw, member []byte, size int) {
 }
 
 // guards are for input and output.
-var guards = sync.OnceValues(func() (input, output []byte) { return guarded(1 << 16), guarded(MinBuffer + 1000) })
+var guards = sync.OnceValues(func() (input, output []byte) {
+	return oracle.NewArena(1 << 16).Last(1 << 16), oracle.NewArena(MinBuffer + 1000).Last(MinBuffer + 1000)
+})
 
 func sumOf(b []byte, err error) uint64 {
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/laminafs/lamina/internal/oracle"
 )
 
 // model makes frames of random sequences together with what they decode to, byte by byte. All tables are of a single code, so
@@ -246,7 +248,8 @@ func TestReaderAgainstAModel(t *testing.T) {
 	if testing.Short() {
 		rounds = 500
 	}
-	in, ring := guarded(headroom+maxBlock, false), guarded(2*(4096+7*512)+2*copySlack, false)
+	const ringSize = 2*(4096+7*512) + 2*copySlack
+	in, ring := oracle.NewArena(headroom+maxBlock).Last(headroom+maxBlock), oracle.NewArena(ringSize).Last(ringSize)
 	bad, round := 0, 0
 	for i := range rounds {
 		r := rand.New(rand.NewPCG(uint64(i), 7))
@@ -291,8 +294,8 @@ func TestDecodeAgainstAModel(t *testing.T) {
 			continue
 		}
 		n := 1 + r.IntN(len(out))
-		g := guards()
-		src, dst := g[0][len(g[0])-len(f):], g[2][len(g[2])-n:]
+		ins, outs := arenas()
+		src, dst := ins.Last(len(f)), outs.Last(n)
 		copy(src, f)
 		clear(dst)
 		if err := Decode(dst, src, MaxWindowLog); err != nil || !bytes.Equal(dst, out[:n]) {

@@ -5,48 +5,23 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"testing"
+
+	"github.com/laminafs/lamina/internal/oracle"
 )
 
-// guarded returns n bytes with nothing to be read or written behind them, or before them.
-func guarded(n int, before bool) []byte {
-	page := syscall.Getpagesize()
-	size := (n + page - 1) / page * page
-	b, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-	if err == nil {
-		err = syscall.Mprotect(b[:page], syscall.PROT_NONE)
-	}
-	if err == nil {
-		err = syscall.Mprotect(b[page+size:], syscall.PROT_NONE)
-	}
-	if err != nil {
-		panic(err)
-	}
-	if before {
-		return b[page : page+n]
-	}
-	return b[page+size-n : page+size : page+size]
-}
-
-// guards are for input and output, the second of each with the guard before it.
-var guards = sync.OnceValue(func() (g [4][]byte) {
-	for i := range g {
-		g[i] = guarded(1<<17, i%2 == 1)
-	}
-	return g
-})
+// arenas are for input and output.
+var arenas = sync.OnceValues(func() (in, out oracle.Arena) { return oracle.NewArena(1 << 17), oracle.NewArena(1 << 17) })
 
 // untouched decodes in where it would end the process to touch a byte before or behind in, or dst.
 func untouched(t testing.TB, name string, in []byte, size int) {
 	t.Helper()
-	g := guards()
-	for i := range 2 {
-		src, dst := g[i], g[2+i]
-		if i == 0 {
-			src, dst = src[len(src)-len(in):], dst[len(dst)-size:]
+	ins, outs := arenas()
+	for _, atEnd := range []bool{true, false} {
+		src, dst := ins.First(len(in)), outs.First(size)
+		if atEnd {
+			src, dst = ins.Last(len(in)), outs.Last(size)
 		}
-		src, dst = src[:len(in)], dst[:size]
 		copy(src, in)
 		err := Decode(dst, src, 17)
 		want := fmt.Sprint(err)
