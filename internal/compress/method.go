@@ -2,7 +2,6 @@ package compress
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/laminafs/lamina/internal/codec/deflate"
@@ -213,22 +212,10 @@ func (m Method) DecodeWhole(dst, src []byte) error {
 		bits, _ := disk.Log2(m.window())
 		return zstd.DecodeWhole(dst, src, int(bits))
 	case disk.Deflate:
-		n, err := deflate.DecodeAll(dst[:len(dst)+1], src)
-		if err == nil && n != len(dst) {
-			err = errLength
-		}
-		return err
+		return deflate.DecodeWhole(dst, src)
 	}
-	if err := lz4.Decode(dst, src); err != nil {
-		return err
-	}
-	if !lz4.Whole(src, len(dst)) {
-		return errLength
-	}
-	return nil
+	return lz4.DecodeWhole(dst, src)
 }
-
-var errLength = errors.New("it has another length than it should")
 
 // Encoder encodes as much of src as fits into dst and is good for one goroutine; its contract is that of
 // the codecs.

@@ -13,15 +13,29 @@ var decoders = sync.Pool{New: func() any { return new(Reader) }}
 // src says. The error is a CorruptError, or io.ErrUnexpectedEOF if src or its last block ends too early; dst is
 // then of no meaning.
 func Decode(dst, src []byte) error {
-	n, err := DecodeAll(dst, src)
+	n, err := decodeAll(dst, src)
 	if err == nil && n < len(dst) {
 		err = io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// DecodeAll is Decode for data of an unknown length: it returns how many bytes there are, len(dst) if there may be more.
-func DecodeAll(dst, src []byte) (int, error) {
+// DecodeWhole is Decode for data of len(dst) bytes; more are an error. dst has room for one of these, cap(dst) > len(dst).
+func DecodeWhole(dst, src []byte) error {
+	n, err := decodeAll(dst[:len(dst)+1], src)
+	switch {
+	case err != nil:
+		return err
+	case n < len(dst):
+		return io.ErrUnexpectedEOF
+	case n > len(dst):
+		return corrupt("length of the data")
+	}
+	return nil
+}
+
+// decodeAll returns how many bytes there are, len(dst) if there may be more.
+func decodeAll(dst, src []byte) (int, error) {
 	z := decoders.Get().(*Reader)
 	z.in, z.pos, z.end, z.srcErr = src, 0, len(src), io.EOF
 	z.bits, z.count, z.last = 0, 0, false
